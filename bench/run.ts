@@ -1,0 +1,52 @@
+/** `npm run bench [-- name …] [--bytes 5e9] [--runs 3]`: prints one table per claim and keeps it under bench/results. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Bench } from "./bench.ts";
+import { GIB } from "./bench.ts";
+import { bytes } from "./bytes.ts";
+import { copyLoop } from "./copy-loop.ts";
+import { formatTable } from "./table.ts";
+
+const BENCHES: readonly Bench[] = [bytes, copyLoop];
+
+/** Numbers mean little without the machine that made them. */
+const machine = () => ({
+  cpu: cpus()[0]?.model ?? "unknown",
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / GIB),
+  system: `${process.platform} ${release()}`,
+  node: process.version,
+});
+
+/** A whole number above zero, also as `1e9`; undefined where nothing was given. */
+function wholeNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new RangeError(`--${name} must be a whole number above zero, not ${text}`);
+  return value;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { bytes: { type: "string" }, runs: { type: "string" } },
+});
+const options = { bytes: wholeNumber("bytes", values.bytes), runs: wholeNumber("runs", values.runs) };
+const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
+if (unknown.length > 0)
+  throw new RangeError(`no benchmark ${unknown.join(", ")}; there are ${BENCHES.map(({ name }) => name).join(", ")}`);
+
+const folder = join(import.meta.dirname, "results");
+await mkdir(folder, { recursive: true });
+for (const bench of BENCHES) {
+  if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+  const table = await bench.run(options);
+  const at = new Date().toISOString();
+  console.log(`\n${formatTable(table)}\n${at} on ${Object.values(machine()).join(", ")}\n`);
+  await writeFile(
+    join(folder, `${bench.name}.json`),
+    `${JSON.stringify({ at, machine: machine(), options, ...table }, null, 2)}\n`,
+  );
+}

@@ -1,0 +1,78 @@
+/** One claim, measured: a small table in which every row is also told as a ratio to what a user would do otherwise. */
+
+interface Measure {
+  /** Heading with its unit: `MB/s`, `CPU s/GiB`. */
+  title: string;
+  digits: number;
+}
+
+export interface Row {
+  label: string;
+  /** By measure; a measure that makes no sense for a row is left out. */
+  values: Record<string, number>;
+}
+
+interface Aim {
+  text: string;
+  met: boolean;
+}
+
+export interface Table {
+  name: string;
+  claim: string;
+  measures: Record<string, Measure>;
+  rows: Row[];
+  /** Label of the row that the others are compared with, and the measures that are compared. */
+  baseline: string;
+  ratios: string[];
+  aims: Aim[];
+  /** What a reader has to know to judge the numbers. */
+  notes: string[];
+}
+
+/** How many times the baseline a row is; undefined where either has no value. */
+export function ratio(table: Pick<Table, "rows" | "baseline">, row: Row, measure: string): number | undefined {
+  const base = table.rows.find(({ label }) => label === table.baseline)?.values[measure];
+  const value = row.values[measure];
+  return base === undefined || base === 0 || value === undefined ? undefined : value / base;
+}
+
+/** As text for a terminal: numbers to the right, one line per row. */
+export function formatTable(table: Table): string {
+  const { measures, ratios, rows } = table;
+  const head = [
+    "",
+    ...Object.values(measures).map(({ title }) => title),
+    ...ratios.map((name) => `× ${measures[name]?.title ?? name}`),
+  ];
+  const body = rows.map((row) => [
+    row.label === table.baseline ? `${row.label} (baseline)` : row.label,
+    ...Object.entries(measures).map(([name, { digits }]) => row.values[name]?.toFixed(digits) ?? "–"),
+    ...ratios.map((name) => ratio(table, row, name)?.toFixed(2) ?? "–"),
+  ]);
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...body.map((cells) => cells[column]?.length ?? 0)),
+  );
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join("  ");
+  return [
+    `${table.name}: ${table.claim}`,
+    "",
+    line(head),
+    widths.map((width) => "-".repeat(width)).join("  "),
+    ...body.map(line),
+    "",
+    ...table.aims.map(({ text, met }) => `${met ? "met" : "NOT met"}: ${text}`),
+    ...table.notes.map((note) => `note: ${note}`),
+  ].join("\n");
+}
+
+/** The middle one of an odd number of runs, the lower middle of an even number. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted[Math.floor((sorted.length - 1) / 2)];
+  if (middle === undefined) throw new RangeError("a median needs at least one value");
+  return middle;
+}

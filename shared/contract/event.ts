@@ -1,0 +1,92 @@
+/** The ledger: one fact about a job, transfer, callback or connection, numbered without gaps, never changed. */
+import { Job } from "./job.ts";
+import { EVENT_TYPES, EventType } from "./states.ts";
+import { Transfer } from "./transfer.ts";
+import { EventId, JobId, Time, z } from "./words.ts";
+
+export const CallbackEventData = z.object({
+  subscription: z.string().optional(),
+  url: z.string(),
+  delivery: z.string().optional(),
+  event: z.string().optional(),
+  attempts: z.number().int().optional(),
+  reason: z.string(),
+});
+export type CallbackEventData = z.infer<typeof CallbackEventData>;
+
+export const ConnectionEventData = z.object({
+  connection: z.string(),
+  reason: z.string(),
+  detail: z.string().optional(),
+});
+export type ConnectionEventData = z.infer<typeof ConnectionEventData>;
+
+/** A callback's body is exactly this, as JSON; its `webhook-id` is `id`. */
+export const Event = z
+  .object({
+    id: EventId,
+    type: EventType,
+    timestamp: Time,
+    /** Gap-free per connection, from 1. */
+    sequence: z.number().int().min(1),
+    /** `jobs/<id>`, `transfers/<id>`, `subscriptions/<id>` or `connection`. */
+    subject: z.string(),
+    /** The job or transfer as of this event. `job.walltime_warning` adds `percent` beside the job's fields. */
+    data: z.union([
+      Job.extend({ percent: z.number().int().optional() }),
+      Transfer,
+      CallbackEventData,
+      ConnectionEventData,
+      z.record(z.string(), z.unknown()),
+    ]),
+  })
+  .openapi("Event");
+export type Event = z.infer<typeof Event>;
+
+export const EventsQuery = z.object({
+  /** Sequence after which to read; 0 = from the start. */
+  after: z.coerce.number().int().min(0).optional(),
+  limit: z.coerce.number().int().min(1).max(200).optional(),
+  job: JobId.optional(),
+});
+export type EventsQuery = z.infer<typeof EventsQuery>;
+
+/** Slurm's own mail types, accepted as filter aliases. */
+export const SLURM_ALIASES: Record<string, readonly string[]> = {
+  ALL: ["job.*"],
+  BEGIN: ["job.running"],
+  END: ["job.succeeded", "job.failed", "job.cancelled"],
+  FAIL: ["job.failed"],
+  REQUEUE: ["job.requeued"],
+  STAGE_OUT: ["job.settled"],
+  INVALID_DEPEND: ["job.failed"],
+  TIME_LIMIT: ["job.failed"],
+  TIME_LIMIT_50: ["job.walltime_warning"],
+  TIME_LIMIT_80: ["job.walltime_warning"],
+  TIME_LIMIT_90: ["job.walltime_warning"],
+};
+
+/** Whether an event type passes a filter. `data.percent` and `data.reason` narrow the Slurm aliases that need them. */
+export function matchesFilter(
+  filter: readonly string[],
+  type: string,
+  data: { percent?: unknown; reason?: unknown } = {},
+): boolean {
+  return filter.some((entry) => {
+    const percent = /^TIME_LIMIT_(\d+)$/.exec(entry)?.[1];
+    if (percent !== undefined && data.percent !== Number(percent)) return false;
+    if (entry === "TIME_LIMIT" && data.reason !== "timeout") return false;
+    if (entry === "INVALID_DEPEND" && data.reason !== "never_starts") return false;
+    return (SLURM_ALIASES[entry] ?? [entry]).some(
+      (pattern) =>
+        pattern === "*" || (pattern.endsWith(".*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type),
+    );
+  });
+}
+
+/** A filter entry that can never match is a mistake worth telling. */
+export function isKnownFilter(entry: string): boolean {
+  if (entry === "*" || entry in SLURM_ALIASES) return true;
+  if (entry.endsWith(".*")) return EVENT_TYPES.some((type) => type.startsWith(entry.slice(0, -1)));
+  return (EVENT_TYPES as readonly string[]).includes(entry);
+}

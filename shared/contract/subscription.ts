@@ -1,0 +1,127 @@
+/** Receivers of events, and what became of each delivery. */
+import { isKnownFilter } from "./event.ts";
+import { EventFilter, WebhookSecret } from "./job.ts";
+import { EventType } from "./states.ts";
+import { DeliveryId, EventId, JobId, PageQuery, SubscriptionId, Time, WebUrl, z } from "./words.ts";
+
+/** Headers that a receiver's owner may not set: they carry meaning for HTTP, for the signature, or for the edge. */
+const FORBIDDEN_HEADERS =
+  /^(host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|cookie|set-cookie|accept-encoding|user-agent|date|via|forwarded|webhook-.*|svix-.*|x-forwarded-.*|cf-.*|sec-.*|proxy-.*|traceparent|tracestate)$/i;
+
+const HeaderName = z
+  .string()
+  .regex(/^[A-Za-z0-9-]{1,64}$/, "must be 1 to 64 of A-Z, a-z, 0-9 and -")
+  .refine((name) => !FORBIDDEN_HEADERS.test(name), "may not be set");
+
+export const CustomHeaders = z
+  .record(
+    HeaderName,
+    z
+      .string()
+      .max(1024)
+      .regex(/^[\u0020-\u007e]*$/, "must be printable ASCII"),
+  )
+  .refine((h) => Object.keys(h).length <= 20, "must have at most 20 entries");
+
+const KnownFilter = EventFilter.refine(
+  (filter) => filter.every(isKnownFilter),
+  "names an event type that does not exist",
+);
+
+export const SubscriptionRequest = z
+  .strictObject({
+    url: WebUrl,
+    events: KnownFilter.optional(),
+    secret: WebhookSecret.optional(),
+    headers: CustomHeaders.optional(),
+    format: z.enum(["plain", "cloudevents"]).optional(),
+    /** Deliveries a minute at most. */
+    ratePerMinute: z.number().int().min(1).max(6000).optional(),
+  })
+  .openapi("SubscriptionRequest");
+export type SubscriptionRequest = z.infer<typeof SubscriptionRequest>;
+
+export const SubscriptionPatch = z
+  .strictObject({
+    url: WebUrl.optional(),
+    events: KnownFilter.optional(),
+    headers: CustomHeaders.optional(),
+    format: z.enum(["plain", "cloudevents"]).optional(),
+    ratePerMinute: z.number().int().min(1).max(6000).optional(),
+    status: z.enum(["active", "paused"]).optional(),
+  })
+  .openapi("SubscriptionPatch");
+export type SubscriptionPatch = z.infer<typeof SubscriptionPatch>;
+
+export const Subscription = z
+  .object({
+    id: SubscriptionId,
+    url: z.string(),
+    events: z.array(z.string()),
+    format: z.enum(["plain", "cloudevents"]),
+    headers: z.record(z.string(), z.string()).optional(),
+    ratePerMinute: z.number().int().optional(),
+    status: z.enum(["active", "paused", "disabled"]),
+    /** Why it is disabled. */
+    reason: z.string().optional(),
+    createdAt: Time,
+    consecutiveFailures: z.number().int(),
+    pending: z.number().int(),
+  })
+  .openapi("Subscription");
+export type Subscription = z.infer<typeof Subscription>;
+
+/** The secret is in this answer and nowhere else. */
+export const NewSubscription = Subscription.extend({ secret: z.string() }).openapi("NewSubscription");
+export type NewSubscription = z.infer<typeof NewSubscription>;
+
+export const RotateRequest = z
+  .strictObject({ secret: WebhookSecret.optional(), overlapSeconds: z.number().int().min(0).max(604_800).optional() })
+  .openapi("RotateRequest");
+export type RotateRequest = z.infer<typeof RotateRequest>;
+
+export const RecoverRequest = z.strictObject({ since: Time }).openapi("RecoverRequest");
+
+export const DELIVERY_STATUSES = ["pending", "delivered", "exhausted", "aborted", "held", "stuck"] as const;
+export const DeliveryStatus = z.enum(DELIVERY_STATUSES);
+export type DeliveryStatus = z.infer<typeof DeliveryStatus>;
+
+export const Attempt = z
+  .object({
+    attempt: z.number().int(),
+    at: Time,
+    status: z.number().int().optional(),
+    durationMs: z.number().int(),
+    outcome: z.enum(["delivered", "retry", "disable", "abort"]),
+    error: z.string().optional(),
+    /** At most 4 KB of the answer, secrets masked. */
+    excerpt: z.string().optional(),
+    location: z.string().optional(),
+  })
+  .openapi("Attempt");
+export type Attempt = z.infer<typeof Attempt>;
+
+export const Delivery = z
+  .object({
+    id: DeliveryId,
+    event: EventId,
+    type: EventType,
+    sequence: z.number().int(),
+    subscription: SubscriptionId.optional(),
+    jobId: JobId.optional(),
+    channel: z.string(),
+    url: z.string(),
+    status: DeliveryStatus,
+    attempts: z.array(Attempt),
+    nextAttemptAt: Time.optional(),
+    createdAt: Time,
+  })
+  .openapi("Delivery");
+export type Delivery = z.infer<typeof Delivery>;
+
+export const DeliveriesQuery = PageQuery.extend({
+  subscription: SubscriptionId.optional(),
+  job: JobId.optional(),
+  status: DeliveryStatus.optional(),
+});
+export type DeliveriesQuery = z.infer<typeof DeliveriesQuery>;

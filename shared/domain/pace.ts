@@ -1,0 +1,55 @@
+/** When to look again: pure timing of poll rounds. All times in ms. */
+
+/** A round costs at most six requests and may use half of the budget, so this is the shortest interval, in ms. */
+export const floorMs = (requestsPerMinute: number): number =>
+  Math.max(1_000, Math.ceil((6 * 60_000) / (requestsPerMinute / 2)));
+
+/** By time since the job last changed: news follows news. */
+const STEPS: readonly { youngerThanMs: number; everyMs: number }[] = [
+  { youngerThanMs: 15_000, everyMs: 1_000 },
+  { youngerThanMs: 60_000, everyMs: 3_000 },
+  { youngerThanMs: 10 * 60_000, everyMs: 10_000 },
+  { youngerThanMs: 2 * 3_600_000, everyMs: 30_000 },
+];
+const OLD_EVERY_MS = 60_000;
+const LOST_EVERY_MS = 5 * 60_000;
+/** Around its time limit a job is about to end. */
+const NEAR_LIMIT_MS = 60_000;
+
+export interface Paced {
+  status: string;
+  changedAt: number;
+  startedAt?: number;
+  timeLimitSeconds?: number;
+  /** Something waits for a second look (requeue, revocable end, missing). */
+  doubtful: boolean;
+}
+
+/** How soon one job wants the next round. */
+export function wantsEveryMs(job: Paced, now: number): number {
+  if (job.status === "lost") return LOST_EVERY_MS;
+  if (job.doubtful) return 10_000;
+  const age = now - job.changedAt;
+  const byAge = STEPS.find((step) => age < step.youngerThanMs)?.everyMs ?? OLD_EVERY_MS;
+  if (job.startedAt === undefined || job.timeLimitSeconds === undefined) return byAge;
+  const toLimit = Math.abs(job.startedAt + job.timeLimitSeconds * 1000 - now);
+  return toLimit < NEAR_LIMIT_MS ? Math.min(byAge, 10_000) : byAge;
+}
+
+/** When the next round of a system is due; undefined when no job needs one. `random` in [0, 1) spreads connections. */
+export function nextRoundAt(
+  jobs: readonly Paced[],
+  requestsPerMinute: number,
+  now: number,
+  random: number,
+): number | undefined {
+  if (jobs.length === 0) return undefined;
+  const wanted = jobs.reduce((least, job) => Math.min(least, wantsEveryMs(job, now)), Number.POSITIVE_INFINITY);
+  return now + Math.max(floorMs(requestsPerMinute), wanted) * (0.9 + 0.2 * random);
+}
+
+/** Interval between looks at a pending task or staging, by how long it has been pending. */
+export function nextHandleLookMs(pendingMs: number, requestsPerMinute: number): number {
+  const grown = Math.min(15_000, Math.max(400, pendingMs / 4));
+  return Math.max(Math.ceil((2 * 60_000) / requestsPerMinute), grown);
+}

@@ -1,0 +1,169 @@
+/**
+ * The life of a transfer and of its staged link, as pure decisions.
+ *
+ *     accepted → staging → staged → copying → verifying → stored, or failed, cancelled
+ *     link: none → owed → releasing → released | expires | unreleasable
+ *
+ * The link is a debt: it opens in the transaction that plans the staging and is struck off only when its release is proven
+ * or its end is known. A transfer that fails or is cancelled still pays.
+ */
+import type { LinkState, Proof, TransferStatus } from "../contract/states.ts";
+import { isEndedTransfer } from "../contract/states.ts";
+import type { Transfer } from "../contract/transfer.ts";
+import type { Announcement } from "./job.ts";
+
+/** What the Tracker stores of a transfer. Times in ms since the epoch. */
+export interface TransferRecord {
+  id: string;
+  jobId?: string;
+  direction: "download" | "upload";
+  system: string;
+  path: string;
+  key: string;
+  url?: string;
+  account?: string;
+  overwrite: boolean;
+  verify?: Proof;
+  actor: string;
+  status: TransferStatus;
+  /** Outputs wait for the end of their job. */
+  waiting?: boolean;
+  acceptedAt: number;
+  changedAt: number;
+  endedAt?: number;
+  reason?: string;
+  detail?: string;
+  /** From `stat` before staging. */
+  size?: number;
+  mtime?: number;
+  /** The symlink that was made so that FirecREST can stage an awkward name; removed afterwards. */
+  symlink?: string;
+  upload?: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string };
+  copiedBytes: number;
+  sha256?: string;
+  proof?: Proof;
+  etag?: string;
+  /** How often the file was staged again because the link died or the file changed. */
+  restaged: number;
+  link: { state: LinkState; expiresAt?: number };
+  warnings: { code: string; message: string }[];
+}
+
+export interface TransferStep {
+  record: TransferRecord;
+  announce: Announcement[];
+  changed: boolean;
+}
+
+/** Whole-file hashing needs one invocation in order: above this, parts are copied in any order. */
+export const HASH_MAX_BYTES = 1024 ** 3;
+/** A file that changes or a link that dies is staged again at most this often. */
+export const RESTAGE_MAX = 2;
+
+/** From → to. Ends are final; every live status may fail or be cancelled. */
+export const TRANSFER_STEPS = {
+  accepted: ["staging", "failed", "cancelled"],
+  staging: ["staged", "copying", "failed", "cancelled"],
+  staged: ["copying", "staging", "failed", "cancelled"],
+  copying: ["verifying", "staging", "failed", "cancelled"],
+  verifying: ["stored", "staging", "failed", "cancelled"],
+  stored: [],
+  failed: [],
+  cancelled: [],
+} as const satisfies Record<TransferStatus, readonly TransferStatus[]>;
+
+const ANNOUNCED: Partial<Record<TransferStatus, Announcement["type"]>> = {
+  staged: "transfer.staged",
+  stored: "transfer.stored",
+  failed: "transfer.failed",
+  cancelled: "transfer.cancelled",
+};
+
+/** Moves a transfer; a step that the table does not list changes nothing. */
+export function moved(
+  record: TransferRecord,
+  to: TransferStatus,
+  now: number,
+  facts: Partial<TransferRecord> = {},
+): TransferStep {
+  if (!(TRANSFER_STEPS[record.status] as readonly TransferStatus[]).includes(to))
+    return { record, announce: [], changed: false };
+  const next: TransferRecord = { ...record, ...facts, status: to, changedAt: now };
+  if (isEndedTransfer(to)) next.endedAt = now;
+  const type = ANNOUNCED[to];
+  return { record: next, announce: type === undefined ? [] : [{ type }], changed: true };
+}
+
+/** The life of a debt. `released` and `expires` are ends; `unreleasable` becomes `expires` by the passing of time alone. */
+export const LINK_STEPS = {
+  none: ["owed"],
+  owed: ["releasing", "expires", "none"],
+  releasing: ["released", "unreleasable", "expires", "owed"],
+  released: ["owed"],
+  expires: ["owed"],
+  unreleasable: ["expires", "owed"],
+} as const satisfies Record<LinkState, readonly LinkState[]>;
+
+export function linkMoved(record: TransferRecord, to: LinkState, now: number, expiresAt?: number): TransferStep {
+  if (!(LINK_STEPS[record.link.state] as readonly LinkState[]).includes(to))
+    return { record, announce: [], changed: false };
+  const ends = expiresAt ?? record.link.expiresAt;
+  const link = ends === undefined ? { state: to } : { state: to, expiresAt: ends };
+  const announce: Announcement[] =
+    to === "released"
+      ? [{ type: "transfer.released" }]
+      : to === "unreleasable" || to === "expires"
+        ? [{ type: "transfer.unreleased" }]
+        : [];
+  return { record: { ...record, link, changedAt: now }, announce, changed: true };
+}
+
+/** The strongest proof that is asked for and possible. */
+export function proofFor(record: Pick<TransferRecord, "verify">, sizeBytes: number): Proof {
+  if (record.verify !== undefined && record.verify !== "hash") return record.verify;
+  return sizeBytes <= HASH_MAX_BYTES ? "hash" : "size";
+}
+
+/** Compares what was copied with what the site says now. */
+export function judge(
+  record: Pick<TransferRecord, "size" | "mtime" | "sha256">,
+  site: { size: number; mtime: number; sha256?: string },
+  copiedBytes: number,
+): { ok: true; proof: Proof } | { ok: false; why: "size_differs" | "hash_differs" | "changed_meanwhile" } {
+  if (copiedBytes !== site.size) return { ok: false, why: "size_differs" };
+  if (record.sha256 !== undefined && site.sha256 !== undefined) {
+    return record.sha256 === site.sha256 ? { ok: true, proof: "hash" } : { ok: false, why: "hash_differs" };
+  }
+  if (record.size !== site.size || record.mtime !== site.mtime) return { ok: false, why: "changed_meanwhile" };
+  return { ok: true, proof: "size" };
+}
+
+const time = (ms: number): string => new Date(ms).toISOString();
+
+/** The transfer as everybody sees it. */
+export function viewTransfer(record: TransferRecord, connection: string): Transfer {
+  const view = {
+    id: record.id,
+    connection,
+    jobId: record.jobId,
+    direction: record.direction,
+    system: record.system,
+    path: record.path,
+    key: record.key,
+    status: record.status,
+    reason: record.reason,
+    detail: record.detail,
+    bytes: record.copiedBytes,
+    totalBytes: record.upload?.totalBytes ?? record.size,
+    sha256: record.status === "stored" ? record.sha256 : undefined,
+    proof: record.proof,
+    link:
+      record.link.expiresAt === undefined
+        ? { state: record.link.state }
+        : { state: record.link.state, expiresAt: time(record.link.expiresAt) },
+    acceptedAt: time(record.acceptedAt),
+    endedAt: record.endedAt === undefined ? undefined : time(record.endedAt),
+    warnings: record.warnings,
+  };
+  return Object.fromEntries(Object.entries(view).filter(([, v]) => v !== undefined)) as Transfer;
+}

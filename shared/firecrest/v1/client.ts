@@ -1,0 +1,62 @@
+/** FirecREST v1 (Slurm only; tasks; a staging area whose objects can be asked to go) behind the port. */
+import { fieldsOf, text } from "../decode.ts";
+import { FirecrestError } from "../errors.ts";
+import { createGuard } from "../guard.ts";
+import type { ClientDeps, Firecrest } from "../port.ts";
+import { probeLink } from "../staged-link.ts";
+import { createCall, type Site } from "./call.ts";
+import { createFileOps } from "./files.ts";
+import { cancelJob, findByName, outputPaths, submitJob } from "./jobs.ts";
+import { observeHandles } from "./observe.ts";
+import { pollRound } from "./round.ts";
+import { findStaged, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
+import { decodeParameters, decodeSystems } from "./wire.ts";
+
+/** `/status` is cached for 16 minutes on the site, for all users together. */
+const UNCACHED = { "cache-control": "no-cache" };
+
+export function createV1Client(deps: ClientDeps): Firecrest {
+  const site: Site = { deps, call: createCall(deps), guard: createGuard("v1") };
+  const { call } = site;
+  const files = createFileOps(site);
+  const status = async (what: string) =>
+    (await call({ method: "GET", path: `/status/${what}`, headers: UNCACHED, effect: false })).body;
+
+  return {
+    api: "v1",
+    files,
+    async systems() {
+      return decodeSystems(await status("systems"), await status("filesystems").catch(noneBefore115));
+    },
+    parameters: async () => decodeParameters(await status("parameters")),
+    async whoami(system) {
+      const answer = await call({ method: "GET", path: "/utilities/whoami", system, effect: false });
+      const user = text(fieldsOf(answer.body).output);
+      if (user === undefined) {
+        throw new FirecrestError("utilities/whoami: the site names no user", {
+          code: "unreadable_answer",
+          retry: "later",
+        });
+      }
+      return user;
+    },
+    submit: (job) => submitJob(site, job),
+    cancel: (system, schedulerId) => cancelJob(site, system, schedulerId),
+    round: (system, jobs) => pollRound(deps, system, jobs),
+    findByName: (system, name, since) => findByName(site, system, name, since),
+    outputPaths: (system, schedulerId) => outputPaths(site, system, schedulerId),
+    stage: (system, path) => stageFile(site, system, path),
+    findStaged: (system, path, since) => findStaged(site, system, path, since),
+    stageUpload: (system, path) => startUpload(site, system, path),
+    fileJob: (system, job, account) => startFileJob(site, system, job, account),
+    observe: (handles) => observeHandles(site, files, handles),
+    release: (handle) => releaseStaged(site, handle),
+    probe: (url) => probeLink(deps, url),
+  };
+}
+
+/** Releases before 1.15 do not list file systems. */
+function noneBefore115(error: unknown): undefined {
+  if (error instanceof FirecrestError && (error.httpStatus === 404 || error.httpStatus === 400)) return undefined;
+  throw error;
+}

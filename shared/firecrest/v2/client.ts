@@ -1,0 +1,56 @@
+/** FirecREST v2 behind the port: no tasks, no release; everything long is a scheduler job of the user. */
+import { FirecrestError } from "../errors.ts";
+import type { ClientDeps, Firecrest, Submission } from "../port.ts";
+import { probeLink } from "../staged-link.ts";
+import { createCalls } from "./call.ts";
+import { createFiles } from "./files.ts";
+import { cancelJob, readOutputPaths, submitJob } from "./jobs.ts";
+import { createOutcomes } from "./outcomes.ts";
+import { findByName, readRound } from "./round.ts";
+import { createSystems } from "./systems.ts";
+import { createTransfers } from "./transfers.ts";
+
+export function createV2Client(deps: ClientDeps): Firecrest {
+  const calls = createCalls(deps);
+  const systems = createSystems(calls, deps.now);
+  const files = createFiles(calls, (system, op, from, to, account) =>
+    transfers.fileJob(system, { op, from, to }, account),
+  );
+  const transfers = createTransfers(calls, files, deps.now);
+  const outcomes = createOutcomes(deps, calls, files);
+
+  /** v2 has no directory of its own for a job: below the user's place for jobs and transfers, by the job's name. */
+  async function defaultDirectory({ system, name }: Submission): Promise<string> {
+    if (name === undefined) {
+      throw new FirecrestError("FirecREST v2 needs a working directory, or a name to make one from", {
+        code: "invalid_request",
+        retry: "never",
+      });
+    }
+    return `${await systems.homeOf(system)}/firewatch/${name}`;
+  }
+
+  return {
+    api: "v2",
+    files,
+    systems: systems.list,
+    parameters: systems.parameters,
+    whoami: systems.whoami,
+
+    submit: async (job) =>
+      submitJob(calls, { ...job, workingDirectory: job.workingDirectory ?? (await defaultDirectory(job)) }),
+    cancel: (system, schedulerId) => cancelJob(calls, system, schedulerId),
+    round: (system, jobs) => readRound(calls, deps.now, system, jobs),
+    findByName: (system, name, since) => findByName(calls, deps.now, system, name, since),
+    outputPaths: (system, schedulerId) => readOutputPaths(calls, system, schedulerId, () => systems.isPbs(system)),
+
+    stage: transfers.stage,
+    /** A lost answer held the only link: nobody can fetch the object, and the store lets it expire. */
+    findStaged: async () => undefined,
+    stageUpload: transfers.stageUpload,
+    fileJob: transfers.fileJob,
+    observe: outcomes.observe,
+    release: outcomes.removeLogs,
+    probe: (url) => probeLink(deps, url),
+  };
+}

@@ -1,0 +1,9 @@
+/** The bindings of the pool in vitest.config.ts: the poller's own, and the transfer Worker's bucket. */
+declare namespace Cloudflare {
+  interface Env {
+    TRACKER: DurableObjectNamespace;
+    TOKENS: KVNamespace;
+    INDEX: KVNamespace;
+    OBJECTS: R2Bucket;
+  }
+}

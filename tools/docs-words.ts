@@ -1,0 +1,52 @@
+/** What generated tables cannot know by themselves: one sentence for each event and each table. None can be forgotten. */
+import type { EventType } from "../shared/contract/states.ts";
+
+export const EVENT_WORDS: Record<EventType, string> = {
+  "job.accepted": "Taken on: durable here, not yet at the scheduler.",
+  "job.queued": "At the scheduler, waiting.",
+  "job.running": "Running.",
+  "job.requeued": "The scheduler put it back into its queue, from running or after an end; `run` is one higher.",
+  "job.succeeded": "Ended with exit code 0.",
+  "job.failed": "Ended otherwise, or never got to the scheduler; `reason` says why.",
+  "job.cancelled": "Ended by a person or by the scheduler's administrator; `reason` says which.",
+  "job.lost": "Not seen for longer than the grace time. Not an end: it may be found again.",
+  "job.found": "A lost job was seen again; what it does now follows as its own event.",
+  "job.settled": "Ended, and so has every output: nothing more will come of this run.",
+  "job.walltime_warning": "`percent` (50, 80 or 90) of its time limit has gone by.",
+  "transfer.staged": "FirecREST has staged the file; copying begins.",
+  "transfer.stored": "The object is there and proven to be the file; `proof` says how.",
+  "transfer.released": "The staged link is proven dead.",
+  "transfer.unreleased":
+    "The staged link could not be released, or FirecREST has no way to; it ends by itself at `link.expiresAt`.",
+  "transfer.failed": "Ended without an object; `reason` says why.",
+  "transfer.cancelled": "Ended by a person, or an output that was not wanted after such an end of its job.",
+  "callback.exhausted":
+    "A delivery was given up after its last attempt. Giving up on a `callback.*` event is not announced.",
+  "callback.disabled": "A subscription was switched off; `reason` says why.",
+  "callback.enabled": "A subscription was switched on again.",
+  "callback.test": "A test asked for by hand, to one subscription only.",
+  "connection.unhealthy": "The site cannot be used: down, or it refuses the credential; `reason` says which.",
+  "connection.recovered": "It can be used again.",
+};
+
+/** Tables of the Tracker, in the order in which people ask about them. */
+export const TABLE_WORDS: Record<string, string> = {
+  meta: "Connection settings, sealed credential and signing key, the site's facts, health, pauses: one value each. `schema` counts migration steps.",
+  jobs: "One row a job. `live` = may still change. `doc` is the `JobRecord` of `shared/domain/job.ts`.",
+  transfers: "One row a transfer; two live ones cannot share a key. `doc` is the `TransferRecord`.",
+  parts: "Parts of an R2 multipart upload that are safely in.",
+  debts: "Staged links, owed until `open` = 0; the link itself sealed. The id is that of the staging effect.",
+  effects: "Changes on the far side: `planned → sent → done | refused | unknown`.",
+  agenda: "What is due when; the alarm is the smallest entry.",
+  events: "The ledger. `body` is nulled after 30 days, the row stays as a tombstone.",
+  receivers: "Where events go: subscriptions, and callbacks of a job (`job_id`). Secrets sealed in `doc`.",
+  deliveries: "One event on its way to one receiver, with its lease.",
+  attempts: "What each attempt of a delivery met.",
+  hooks: "Inbound triggers; verification secrets sealed in `secrets`.",
+  inbound: "Requests that a hook took: deduplicated by sender's message id; the body is nulled after 7 days.",
+  requests: "Idempotency keys with the answer that a replay gets.",
+  keys: "API keys, hashed.",
+  identities: "OIDC bindings.",
+  audit: "Who did what.",
+  dead: "Messages that ended in a dead-letter queue.",
+};

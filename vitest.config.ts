@@ -1,0 +1,62 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/**
+ * `unit`: pure code and local programs in Node. `poller`: the Tracker inside workerd. `journeys`: the three real Workers
+ * built from wrangler.toml, driven from outside. `slurm`: the same on a real Slurm, where one is up and FIREWATCH_SLURM=1.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          environment: "node",
+          include: [
+            "shared/**/*.test.ts",
+            "local/**/*.test.ts",
+            "workers/{api,transfer}/**/*.test.ts",
+            "tools/**/*.test.ts",
+            "bench/**/*.test.ts",
+          ],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml", environment: "poller" },
+            // The transfer Worker's bucket: scenarios run its consumer beside the Tracker.
+            miniflare: {
+              cf: false,
+              r2Buckets: { OBJECTS: "firewatch-objects" },
+              bindings: { SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]' },
+            },
+          }),
+        ],
+        test: { name: "poller", include: ["test/tracker/**/*.test.ts"], testTimeout: 30_000 },
+      },
+      {
+        test: {
+          name: "journeys",
+          environment: "node",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/tracker/**", "test/slurm/**"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "slurm",
+          environment: "node",
+          include: ["test/slurm/**/*.test.ts"],
+          // One node, and the slowest time limit is a minute.
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});

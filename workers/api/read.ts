@@ -1,0 +1,65 @@
+/** Reading what a caller sent: query, JSON body and Idempotency-Key, all strict, each refusal naming its field. */
+import { sha256Hex } from "../../shared/bytes.ts";
+import type { Idempotency } from "../../shared/contract/rpc.ts";
+import { z } from "../../shared/contract/words.ts";
+import { invalidInput, Problem } from "../../shared/problem.ts";
+import { isJson, parseJson, readBytes } from "./body.ts";
+
+/** Unknown parameters are refused: a misspelt filter would otherwise silently answer everything. */
+export function readQuery(schema: z.ZodObject | undefined, url: URL): unknown {
+  const given = Object.fromEntries(
+    [...new Set(url.searchParams.keys())].map((name) => [name, oneOrAll(url.searchParams.getAll(name))]),
+  );
+  const read = (schema ?? z.object({})).strict().safeParse(given);
+  if (read.success) return read.data;
+  const problem = invalidInput(read.error, given);
+  // Fields of a query are names, not pointers into a body.
+  const errors = problem.details.errors?.map(({ field, message }) => ({ field: field.slice(1), message }));
+  throw new Problem("invalid", { ...problem.details, detail: `?${problem.details.detail?.slice(1)}`, errors });
+}
+
+/** A parameter given twice is a list, which no schema takes. */
+const oneOrAll = (values: string[]): string | string[] => (values.length === 1 ? (values[0] ?? "") : values);
+
+export interface BodySpec {
+  body?: z.ZodType;
+  bodyOptional?: true;
+  repeatable?: true;
+}
+
+export async function readBody(
+  spec: BodySpec,
+  request: Request,
+  path: string,
+): Promise<{ body?: unknown; idempotency?: Idempotency }> {
+  const key = spec.repeatable ? idempotencyKey(request) : undefined;
+  const bytes = await readBytes(request);
+  const idempotency = key && { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(bytes) };
+  return {
+    ...(spec.body && { body: parseBody(spec.body, spec.bodyOptional, request, bytes) }),
+    ...(idempotency && { idempotency }),
+  };
+}
+
+function parseBody(schema: z.ZodType, optional: true | undefined, request: Request, bytes: Uint8Array): unknown {
+  if (bytes.byteLength > 0 && !isJson(request)) {
+    throw new Problem("unsupported_media_type", { detail: "Send JSON with Content-Type: application/json." });
+  }
+  const value = bytes.byteLength > 0 ? parseJson(bytes) : optional ? {} : undefined;
+  const read = schema.safeParse(value);
+  if (!read.success) throw invalidInput(read.error, value);
+  return read.data;
+}
+
+/** 1 to 255 visible characters; the quotes of an RFC 8941 string are taken off. Undefined where there is none. */
+export function idempotencyKey(request: Request): string | undefined {
+  const header = request.headers.get("idempotency-key");
+  if (header === null) return undefined;
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)?.[1];
+  const key = quoted === undefined ? header : quoted.replaceAll(/\\(["\\])/g, "$1");
+  if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  throw new Problem("invalid", {
+    detail: "The Idempotency-Key must be 1 to 255 visible ASCII characters without spaces.",
+    errors: [{ field: "Idempotency-Key", message: "must be 1 to 255 visible ASCII characters without spaces" }],
+  });
+}

@@ -1,0 +1,160 @@
+/** `POST /hooks/{c}/{name}`: verify on the raw body, map, hand over. No FirecREST call stands between a request and its answer. */
+import { sha256Hex } from "../../../shared/bytes.ts";
+import { HookOutcome } from "../../../shared/contract/hook.ts";
+import type { VerifiedInbound } from "../../../shared/contract/rpc.ts";
+import { z } from "../../../shared/contract/words.ts";
+import { type Inbound, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
+import { Problem, ProblemBody } from "../../../shared/problem.ts";
+import { given, json, text } from "../answers.ts";
+import { readBytes } from "../body.ts";
+import type { OpenCall, Routes } from "../endpoint.ts";
+import { EXAMPLE } from "../examples.ts";
+import { type Door, readInbound, requireReadable, type Verified } from "../inbound.ts";
+import { addressOf, HOOKS, RateLimited, spend } from "../limits.ts";
+
+const DoorQuery = z.object({
+  dry_run: z.enum(["1", "true"]).optional().describe("Answer what would happen, and do nothing."),
+});
+
+const DryRun = z
+  .object({
+    verified: z.literal(true),
+    outcome: z.enum(["accepted", "filtered", "refused"]),
+    params: z.array(z.string()),
+  })
+  .openapi("HookVerdict");
+
+type DoorCall = OpenCall<unknown, { c: string }>;
+
+const NOT_JSON: VerifiedInbound["result"] = {
+  outcome: "refused",
+  errors: [{ field: "", message: "must be JSON in UTF-8" }],
+};
+
+export function doorRoutes({ open }: Routes, door: Door): void {
+  const rates = createRates();
+
+  open(
+    {
+      id: "receiveHook",
+      method: "post",
+      path: "/hooks/{c}/{name}",
+      tag: "Hooks",
+      summary: "Start what a hook starts",
+      description:
+        "For the sender that the hook knows: signed, or with its token. A repeated message gets its first answer. `?dry_run=1` says whether it would be let through and which parameters were found.",
+      query: DoorQuery,
+      rawBody: "application/json",
+      answers: {
+        202: {
+          description: "Accepted.",
+          schema: HookOutcome,
+          example: EXAMPLE.hookOutcome,
+          headers: { Location: "Where the job or transfer is read." },
+        },
+        200: {
+          description: "Stopped by the hook's filter, or the verdict of a dry run.",
+          schema: z.union([HookOutcome, DryRun]),
+        },
+        401: {
+          description: "Not from a sender that any such hook knows.",
+          schema: ProblemBody,
+          contentType: "application/problem+json",
+        },
+        422: {
+          description: "A parameter is missing or wrong, or the message was sent before with another body.",
+          schema: ProblemBody,
+          contentType: "application/problem+json",
+        },
+      },
+    },
+    async (call) => {
+      const { request, params, query, deps, facts } = call;
+      const [connection, name] = [params.c, params.name];
+      await spend(deps.hooks, HOOKS, `${connection}/${name} ${addressOf(request) ?? ""}`);
+      requireReadable(request);
+      const rawBody = await readBytes(request);
+      const verification = await door.verify(connection, name, request, rawBody);
+      if (!verification.ok) {
+        facts.reason = verification.reason;
+        throw new Problem(verification.code, {
+          retryAfterSeconds: verification.code === "unavailable" ? 5 : undefined,
+        });
+      }
+      const { verified } = verification;
+      facts.caller = "hook";
+      rates.spend(`${connection}/${name}`, verified.hook.ratePerMinute, deps.now());
+      const inbound = readInbound(rawBody, request, verified.claims);
+      if (query.dry_run !== undefined) return dryRun(verified, inbound);
+      const challenge = verified.hook.source === "slack" ? challengeOf(inbound) : undefined;
+      return challenge === undefined ? handOver(call, verified, rawBody, inbound) : text(challenge);
+    },
+  );
+}
+
+async function handOver(
+  call: DoorCall,
+  { hook, messageId }: Verified,
+  rawBody: Uint8Array,
+  inbound: Inbound | undefined,
+): Promise<Response> {
+  const tracker = call.deps.tracker(call.params.c);
+  const accepted = await tracker.acceptFromHook(hook.name, {
+    ...(messageId !== undefined && { messageId }),
+    bodySha256: await sha256Hex(rawBody),
+    body: new TextDecoder().decode(rawBody),
+    origin: call.origin,
+    result: inbound === undefined ? NOT_JSON : resultOf(mapInbound(hook, inbound)),
+  });
+  return outcomeOf(call, given(accepted));
+}
+
+/** The stored answer, with addresses as they are from outside. */
+export function outcomeOf(
+  { params, publicUrl }: Pick<DoorCall, "params" | "publicUrl">,
+  { answer, replayed }: { answer: HookOutcome; replayed: boolean },
+): Response {
+  const headers: Record<string, string> = replayed ? { "idempotency-replayed": "true" } : {};
+  if (answer.outcome === "filtered") return json(200, answer, headers);
+  const subject = answer.jobId === undefined ? `transfers/${answer.transferId ?? ""}` : `jobs/${answer.jobId}`;
+  const location = `/v1/connections/${params.c}/${subject}`;
+  return json(202, { ...answer, url: publicUrl + location }, { location, ...headers });
+}
+
+/** For a stranger's eyes: verdicts and names, no values and nothing of the composed request. */
+function dryRun({ hook }: Verified, inbound: Inbound | undefined): Response {
+  const { outcome } = inbound === undefined ? NOT_JSON : resultOf(mapInbound(hook, inbound));
+  const verdict = outcome === "filtered" || outcome === "refused" ? outcome : "accepted";
+  return json(200, {
+    verified: true,
+    outcome: verdict,
+    params: inbound === undefined ? [] : readableParams(hook, inbound),
+  });
+}
+
+const Challenge = z.object({ type: z.literal("url_verification"), challenge: z.string().max(4096) });
+
+/** Slack asks once whether this address is ours, and wants its own words back. */
+function challengeOf(inbound: Inbound | undefined): string | undefined {
+  return Challenge.safeParse(inbound?.body).data?.challenge;
+}
+
+const MAX_COUNTED = 1_000;
+
+/** `ratePerMinute` of each hook, counted in this isolate: a brake on one sender, not an exact quota. */
+function createRates() {
+  const windows = new Map<string, { minute: number; count: number }>();
+  return {
+    /** Throws RateLimited. */
+    spend(hook: string, perMinute: number | undefined, now: number): void {
+      if (perMinute === undefined) return;
+      const minute = Math.floor(now / 60_000);
+      const kept = windows.get(hook);
+      const count = kept?.minute === minute ? kept.count + 1 : 1;
+      if (count > perMinute) throw new RateLimited({ name: "hook", quota: perMinute, windowSeconds: 60 });
+      const oldest = windows.keys().next();
+      if (windows.size >= MAX_COUNTED && !oldest.done) windows.delete(oldest.value);
+      windows.set(hook, { minute, count });
+    },
+  };
+}

@@ -1,0 +1,372 @@
+/** What people ask for becomes rows: jobs, watches, transfers, cancels. Durable before it is answered, once per request. */
+import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
+import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
+import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
+import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
+import type { Egress } from "../../shared/egress/egress.ts";
+import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
+import { composeScript } from "../../shared/firecrest/script.ts";
+import { tagOf } from "../../shared/ids.ts";
+import type { Seal } from "../../shared/seal.ts";
+import { type Actor, audit, remember, replay } from "./access.ts";
+import { effectsOf, move, plan } from "./effects.ts";
+import type { House } from "./house.ts";
+import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { jobReceivers, saveReceiver } from "./receivers.ts";
+import type { Site } from "./site.ts";
+import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
+
+/** What accepting needs from the Tracker. */
+export interface Desk {
+  house: House;
+  site: Site;
+  seal: Seal;
+  egress: Egress;
+}
+
+interface Options {
+  idempotency?: Idempotency;
+  origin: Origin;
+}
+
+/** One text for every refused address: nobody learns from it what a name resolves to. */
+export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
+
+const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+
+// ------------------------------------------------------------------------------------------------------------------- jobs
+
+export async function acceptJob(
+  desk: Desk,
+  actor: Actor,
+  request: JobRequest,
+  options: Options,
+): Promise<Answer<{ job: Job; replayed: boolean }>> {
+  const { house } = desk;
+  const before = replay<Job>(house, actor, options.idempotency);
+  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+
+  const id = house.id("job");
+  const { api } = desk.site.config();
+  const { script, scriptPath, name, resources, env, workingDirectory } = request;
+  const composed = composeScript({
+    api,
+    tag: tagOf(id),
+    ...(script === undefined ? {} : { script }),
+    ...(scriptPath === undefined ? {} : { scriptPath }),
+    ...(name === undefined ? {} : { name }),
+    ...(resources === undefined ? {} : { resources }),
+    ...(env === undefined ? {} : { env }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  });
+  const problems: FieldProblem[] = [
+    ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
+  ];
+  problems.push(...systemProblems(desk, actor, request.system));
+  problems.push(...outputProblems(request, api));
+  problems.push(...urlProblems(desk, request));
+  if (request.inputs !== undefined && request.inputs.length > 0)
+    problems.push({
+      field: "/inputs",
+      message: "staging inputs in before a job is not offered by this version; upload them first",
+    });
+  if (problems.length > 0 || !composed.ok) return invalid(problems);
+
+  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
+  const now = house.now();
+  const outputs = (request.outputs ?? []).map((output) => ({
+    transferId: house.id("tr"),
+    path: output.path,
+    key: output.key ?? `jobs/${id}/${output.path.split("/").filter(Boolean).at(-1)}`,
+    status: "accepted" as const,
+    when: output.when ?? ("always" as const),
+  }));
+  const record: JobRecord = {
+    id,
+    system: request.system,
+    status: "accepted",
+    run: 1,
+    acceptedAt: now,
+    changedAt: now,
+    // The secrets of callbacks live sealed with their receivers, never in the job's row.
+    request: withoutSecrets(request),
+    actor: actor.name,
+    tagged: composed.tagged,
+    outputs,
+    warnings: composed.warnings,
+    ...(name === undefined ? {} : { name }),
+    ...(request.labels === undefined ? {} : { labels: request.labels }),
+    ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
+    ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
+    ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  };
+
+  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
+    const raced = replay<Job>(house, actor, options.idempotency);
+    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
+    const taken = outputs
+      .map(({ key }, n) => ({ key, n }))
+      .filter(({ key, n }) => isKeyTaken(house, key) || outputs.findIndex((o) => o.key === key) !== n);
+    if (taken.length > 0) {
+      return {
+        ok: false,
+        code: "conflict",
+        detail: "Another transfer is under way to the same key.",
+        errors: taken.map(({ n }) => ({
+          field: `/outputs/${n}/key`,
+          message: "is the target of another transfer that has not ended",
+        })),
+      };
+    }
+    for (const receiver of receivers) saveReceiver(house, receiver);
+    for (const [n, output] of outputs.entries()) {
+      const asked = request.outputs?.[n];
+      insertTransfer(house, {
+        ...newTransfer(output.transferId, actor, now),
+        jobId: id,
+        direction: "download",
+        system: request.system,
+        path: output.path,
+        key: output.key,
+        overwrite: asked?.overwrite ?? false,
+        waiting: true,
+        ...(request.account === undefined ? {} : { account: request.account }),
+        ...(asked?.verify === undefined ? {} : { verify: asked.verify }),
+      });
+    }
+    insertJob(house, record);
+    plan(house, "submit", id);
+    audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
+    const job = viewJob(record, house.name);
+    remember(house, actor, options.idempotency, job);
+    return { ok: true, value: { job, replayed: false } };
+  });
+}
+
+/** `env.NAME` → `/env/NAME`. */
+const pointer = (field: string): string => `/${field.replaceAll("~", "~0").replaceAll("/", "~1").replaceAll(".", "/")}`;
+
+function withoutSecrets(request: JobRequest): JobRequest {
+  if (request.callbacks === undefined) return request;
+  return { ...request, callbacks: request.callbacks.map(({ secret: _, ...callback }) => callback) };
+}
+
+function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
+  if (actor.systems !== undefined && !actor.systems.includes(system))
+    return [{ field: "/system", message: "is not among the systems that this key may use" }];
+  const known = desk.site.facts()?.systems.map(({ name }) => name);
+  if (known === undefined || known.length === 0 || known.includes(system)) return [];
+  return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
+}
+
+/** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
+function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
+  return (request.outputs ?? []).flatMap(({ path }, n) => {
+    const absolute = path.startsWith("/") ? path : `${request.workingDirectory ?? "/w"}/${path}`;
+    const problem = checkPath(api, "stage", absolute);
+    return problem === undefined || needsSymlink(api, absolute)
+      ? []
+      : [{ field: `/outputs/${n}/path`, message: problem }];
+  });
+}
+
+function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
+  const urls = [
+    ...(request.callbacks ?? []).map(({ url }, n) => ({ field: `/callbacks/${n}/url`, url })),
+    ...(request.inputs ?? []).flatMap(({ url }, n) => (url === undefined ? [] : [{ field: `/inputs/${n}/url`, url }])),
+  ];
+  return urls
+    .filter(({ url }) => desk.egress.refusal(url) !== undefined)
+    .map(({ field }) => ({ field, message: ADDRESS_REFUSED }));
+}
+
+/** Again with other resources or values: a new job, linked by its labels to nothing; the old one stays as it is. */
+export async function resubmit(
+  desk: Desk,
+  actor: Actor,
+  id: string,
+  change: ResubmitRequest,
+  options: Options,
+): Promise<Answer<{ job: Job; replayed: boolean }>> {
+  const record = jobRecord(desk.house, id);
+  if (record === undefined) return { ok: false, code: "not_found" };
+  if (record.request === undefined)
+    return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
+  if (!isEndedJob(record.status))
+    return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
+  const { outputs, ...request } = record.request;
+  const again = JobRequest.safeParse({
+    ...request,
+    ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
+    ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
+    // Keys that were made from the job's id are made anew; keys that the caller chose are replaced.
+    ...(outputs === undefined
+      ? {}
+      : { outputs: outputs.map((output) => (output.key === undefined ? output : { ...output, overwrite: true })) }),
+  });
+  if (!again.success)
+    return invalid(again.error.issues.map((issue) => ({ field: `/${issue.path.join("/")}`, message: issue.message })));
+  return acceptJob(desk, actor, again.data, options);
+}
+
+export async function watch(
+  desk: Desk,
+  actor: Actor,
+  request: WatchRequest,
+  options: Options,
+): Promise<Answer<{ job: Job; replayed: boolean }>> {
+  const { house } = desk;
+  const before = replay<Job>(house, actor, options.idempotency);
+  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  const problems = [...systemProblems(desk, actor, request.system), ...urlProblems(desk, request)];
+  if (request.schedulerId === undefined)
+    problems.push({ field: "/schedulerId", message: "is needed; watching by name is not offered by this version" });
+  if (problems.length > 0 || request.schedulerId === undefined) return invalid(problems);
+  const id = house.id("job");
+  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
+  const now = house.now();
+  const record: JobRecord = {
+    id,
+    system: request.system,
+    status: "submitting",
+    run: 1,
+    acceptedAt: now,
+    changedAt: now,
+    actor: actor.name,
+    tagged: false,
+    watched: true,
+    schedulerId: request.schedulerId,
+    outputs: [],
+    warnings: [],
+    ...(request.labels === undefined ? {} : { labels: request.labels }),
+  };
+  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
+    const raced = replay<Job>(house, actor, options.idempotency);
+    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
+    for (const receiver of receivers) saveReceiver(house, receiver);
+    insertJob(house, record);
+    house.due("round", record.system, now, true);
+    audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
+    const job = viewJob(record, house.name);
+    remember(house, actor, options.idempotency, job);
+    return { ok: true, value: { job, replayed: false } };
+  });
+}
+
+/**
+ * Cancels a job wherever it is: before it was sent it simply ends; at the scheduler a cancel is planned; in between the wish
+ * is kept, and goes out as soon as the job is found.
+ */
+export function cancelJob(house: House, actor: Actor, id: string, origin: Origin): Answer<Job> {
+  return house.change((): Answer<Job> => {
+    const record = jobRecord(house, id);
+    if (record === undefined) return { ok: false, code: "not_found" };
+    if (isEndedJob(record.status)) return { ok: true, value: viewJob(record, house.name) };
+    if (record.watched === true)
+      return { ok: false, code: "conflict", detail: "This job is only watched; whoever submitted it must cancel it." };
+    audit(house, actor, "job.cancel", `jobs/${id}`, origin);
+    const now = house.now();
+    const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
+    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit");
+    const resent = (submission?.doc.resends ?? 0) > 0;
+    if (submission?.state === "planned" && !resent) {
+      move(house, submission, "refused");
+      return {
+        ok: true,
+        value: viewJob(
+          applyJob(house, endedByUs(asked, "cancelled", "cancelled_by_request", undefined, now)),
+          house.name,
+        ),
+      };
+    }
+    saveJob(house, asked);
+    const cancelling = effectsOf(house, id).some(
+      ({ kind, state }) => kind === "cancel" && (state === "planned" || state === "sent"),
+    );
+    if (asked.schedulerId !== undefined && !cancelling) plan(house, "cancel", id);
+    return { ok: true, value: viewJob(asked, house.name) };
+  });
+}
+
+// -------------------------------------------------------------------------------------------------------------- transfers
+
+const newTransfer = (id: string, actor: Actor, now: number) =>
+  ({
+    id,
+    actor: actor.name,
+    status: "accepted",
+    acceptedAt: now,
+    changedAt: now,
+    copiedBytes: 0,
+    restaged: 0,
+    link: { state: "none" },
+    warnings: [],
+  }) as const satisfies Partial<TransferRecord>;
+
+export async function acceptTransfer(
+  desk: Desk,
+  actor: Actor,
+  request: TransferRequest,
+  options: Options,
+): Promise<Answer<{ transfer: Transfer; replayed: boolean }>> {
+  const { house } = desk;
+  const before = replay<Transfer>(house, actor, options.idempotency);
+  if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
+  const { api, account } = desk.site.config();
+  const problems = systemProblems(desk, actor, request.system);
+  const unusable = checkPath(api, "stage", request.path);
+  if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
+  if (request.direction === "upload")
+    problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
+  if (problems.length > 0 || request.key === undefined) return invalid(problems);
+  const now = house.now();
+  const key = request.key;
+  const charged = request.account ?? account;
+  const record: TransferRecord = {
+    ...newTransfer(house.id("tr"), actor, now),
+    warnings: [],
+    direction: "download",
+    system: request.system,
+    path: request.path,
+    key,
+    overwrite: request.overwrite ?? false,
+    ...(charged === undefined ? {} : { account: charged }),
+    ...(request.verify === undefined ? {} : { verify: request.verify }),
+  };
+  return house.change((): Answer<{ transfer: Transfer; replayed: boolean }> => {
+    const raced = replay<Transfer>(house, actor, options.idempotency);
+    if (raced !== undefined) return raced.ok ? { ok: true, value: { transfer: raced.value, replayed: true } } : raced;
+    if (isKeyTaken(house, key))
+      return {
+        ok: false,
+        code: "conflict",
+        detail: "Another transfer is under way to the same key.",
+        errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
+      };
+    insertTransfer(house, record);
+    const transfer = viewTransfer(record, house.name);
+    startDownload(house, record, api);
+    audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
+    remember(house, actor, options.idempotency, transfer);
+    return { ok: true, value: { transfer, replayed: false } };
+  });
+}
+
+export function cancelTransfer(house: House, actor: Actor, id: string, origin: Origin): Answer<Transfer> {
+  return house.change((): Answer<Transfer> => {
+    const record = transferRecord(house, id);
+    if (record === undefined) return { ok: false, code: "not_found" };
+    if (isEndedTransfer(record.status)) return { ok: true, value: viewTransfer(record, house.name) };
+    audit(house, actor, "transfer.cancel", `transfers/${id}`, origin);
+    return {
+      ok: true,
+      value: viewTransfer(
+        applyTransfer(house, moved(record, "cancelled", house.now(), { reason: "cancelled_by_request" })),
+        house.name,
+      ),
+    };
+  });
+}

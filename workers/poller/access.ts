@@ -1,0 +1,244 @@
+/** Who may do what: API keys, OIDC bindings, idempotency and the audit. */
+
+import { generateApiKey, hashApiKey } from "../../shared/api-key.ts";
+import { rfc3339, systemRandom } from "../../shared/clock.ts";
+import {
+  type AuditEntry,
+  type Caller,
+  DEFAULT_SCOPES,
+  type IdentityRequest,
+  type Key,
+  type KeyRequest,
+  type NewKey,
+  SCOPES,
+  type Scope,
+} from "../../shared/contract/access.ts";
+import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { House } from "./house.ts";
+
+/** Somebody who was let in. */
+export interface Actor {
+  /** `key:<id>`, `identity:<name>`, `hook:<name>` or `admin`. */
+  name: string;
+  /** Only these systems, where restricted. */
+  systems?: string[];
+}
+
+interface StoredKey extends Omit<Key, "createdAt" | "expiresAt" | "revokedAt"> {
+  createdAt: number;
+  expiresAt?: number;
+  revokedAt?: number;
+}
+
+const UNAUTHORIZED: Refusal = { ok: false, code: "unauthorized" };
+const FORBIDDEN: Refusal = { ok: false, code: "forbidden" };
+
+/** Answers who the caller is, if the scope and the system are theirs. */
+export function admit(
+  house: House,
+  caller: Caller,
+  scope: Scope,
+  system?: string,
+): { ok: true; value: Actor } | Refusal {
+  const found = identify(house, caller);
+  if (found === undefined) return UNAUTHORIZED;
+  if (!found.scopes.includes(scope)) return FORBIDDEN;
+  if (system !== undefined && found.actor.systems !== undefined && !found.actor.systems.includes(system))
+    return FORBIDDEN;
+  return { ok: true, value: found.actor };
+}
+
+function identify(house: House, caller: Caller): { actor: Actor; scopes: readonly Scope[] } | undefined {
+  switch (caller.kind) {
+    case "admin":
+      return { actor: { name: "admin" }, scopes: SCOPES };
+    case "hook":
+      return { actor: { name: `hook:${caller.name}` }, scopes: ["jobs:write", "transfers:write"] };
+    case "key": {
+      const key = house.row<{ doc: string }>("SELECT doc FROM keys WHERE hash = ?", caller.hash);
+      if (key === undefined) return undefined;
+      const stored = JSON.parse(key.doc) as StoredKey;
+      if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now()))
+        return undefined;
+      return { actor: withSystems(`key:${stored.id}`, stored.systems), scopes: stored.scopes };
+    }
+    case "oidc":
+      return house
+        .rows<{ name: string; doc: string }>("SELECT name, doc FROM identities ORDER BY name")
+        .map(({ name, doc }) => ({ name, bound: JSON.parse(doc) as IdentityRequest }))
+        .filter(
+          ({ bound }) =>
+            bound.issuer === caller.issuer &&
+            caller.audience.includes(bound.audience) &&
+            claimsMatch(bound.claims, caller.claims),
+        )
+        .map(({ name, bound }) => ({
+          actor: withSystems(`identity:${name}`, bound.systems),
+          scopes: bound.scopes ?? DEFAULT_SCOPES,
+        }))[0];
+  }
+}
+
+const withSystems = (name: string, systems: string[] | undefined): Actor =>
+  systems === undefined ? { name } : { name, systems };
+
+/** Claims are compared as text: issuers write the same number both ways. */
+function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, unknown>): boolean {
+  return Object.entries(bound).every(([name, wanted]) => {
+    const value = claims[name];
+    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") return false;
+    return (Array.isArray(wanted) ? wanted : [wanted]).some((w) => String(w) === String(value));
+  });
+}
+
+export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
+  const apiKey = generateApiKey(house.name, systemRandom);
+  const hash = await hashApiKey(apiKey);
+  const stored: StoredKey = {
+    id: house.id("key"),
+    name: request.name,
+    scopes: [...(request.scopes ?? DEFAULT_SCOPES)],
+    createdAt: house.now(),
+    ...(request.systems === undefined ? {} : { systems: request.systems }),
+    ...(request.expiresAt === undefined ? {} : { expiresAt: Date.parse(request.expiresAt) }),
+  };
+  house.change(() => {
+    house.run("INSERT INTO keys (id, hash, doc) VALUES (?, ?, ?)", stored.id, hash, JSON.stringify(stored));
+    audit(house, actor, "key.add", `keys/${stored.id}`, origin);
+  });
+  return { ok: true, value: { ...viewKey(stored), apiKey } };
+}
+
+export function listKeys(house: House): Page<Key> {
+  return {
+    items: house
+      .rows<{ doc: string }>("SELECT doc FROM keys ORDER BY id")
+      .map(({ doc }) => viewKey(JSON.parse(doc) as StoredKey)),
+  };
+}
+
+export function revokeKey(house: House, actor: Actor, id: string, origin: Origin): Answer<null> {
+  return house.change(() => {
+    const row = house.row<{ doc: string }>("SELECT doc FROM keys WHERE id = ?", id);
+    if (row === undefined) return { ok: false, code: "not_found" };
+    const stored = JSON.parse(row.doc) as StoredKey;
+    stored.revokedAt ??= house.now();
+    house.run("UPDATE keys SET doc = ? WHERE id = ?", JSON.stringify(stored), id);
+    audit(house, actor, "key.revoke", `keys/${id}`, origin);
+    return { ok: true, value: null };
+  });
+}
+
+function viewKey(stored: StoredKey): Key {
+  const { createdAt, expiresAt, revokedAt, ...rest } = stored;
+  return {
+    ...rest,
+    createdAt: rfc3339(createdAt),
+    ...(expiresAt === undefined ? {} : { expiresAt: rfc3339(expiresAt) }),
+    ...(revokedAt === undefined ? {} : { revokedAt: rfc3339(revokedAt) }),
+  };
+}
+
+type NamedIdentity = IdentityRequest & { name: string };
+
+export function putIdentity(
+  house: House,
+  actor: Actor,
+  name: string,
+  request: IdentityRequest,
+  origin: Origin,
+): { created: boolean; identity: NamedIdentity } {
+  return house.change(() => {
+    const created = house.row("SELECT 1 FROM identities WHERE name = ?", name) === undefined;
+    house.run("INSERT OR REPLACE INTO identities (name, doc) VALUES (?, ?)", name, JSON.stringify(request));
+    audit(house, actor, "identity.put", `identities/${name}`, origin);
+    return { created, identity: { ...request, name } };
+  });
+}
+
+export function identity(house: House, name: string): Answer<NamedIdentity> {
+  const row = house.row<{ doc: string }>("SELECT doc FROM identities WHERE name = ?", name);
+  return row === undefined
+    ? { ok: false, code: "not_found" }
+    : { ok: true, value: { ...(JSON.parse(row.doc) as IdentityRequest), name } };
+}
+
+export function removeIdentity(house: House, actor: Actor, name: string, origin: Origin): Answer<null> {
+  return house.change(() => {
+    if (house.row("SELECT 1 FROM identities WHERE name = ?", name) === undefined)
+      return { ok: false, code: "not_found" };
+    house.run("DELETE FROM identities WHERE name = ?", name);
+    audit(house, actor, "identity.remove", `identities/${name}`, origin);
+    return { ok: true, value: null };
+  });
+}
+
+export function audiences(house: House, issuer: string): string[] {
+  const bound = house
+    .rows<{ doc: string }>("SELECT doc FROM identities")
+    .map(({ doc }) => JSON.parse(doc) as IdentityRequest);
+  return [...new Set(bound.filter((b) => b.issuer === issuer).map((b) => b.audience))];
+}
+
+/** One line for every act that changes something. Call inside `house.change`. */
+export function audit(house: House, actor: Actor, act: string, subject: string, origin: Origin): void {
+  const entry: AuditEntry = {
+    at: rfc3339(house.now()),
+    actor: actor.name,
+    act,
+    subject,
+    ...(origin.ip === undefined ? {} : { origin: origin.ip }),
+  };
+  house.run("INSERT INTO audit (at, doc) VALUES (?, ?)", house.now(), JSON.stringify(entry));
+}
+
+export function auditTrail(house: House, query: { cursor?: string; limit?: number }): Page<AuditEntry> {
+  const before = query.cursor === undefined ? Number.MAX_SAFE_INTEGER : Number.parseInt(query.cursor, 10) || 0;
+  const limit = query.limit ?? 100;
+  const rows = house.rows<{ id: number; doc: string }>(
+    "SELECT id, doc FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
+    before,
+    limit,
+  );
+  const items = rows.map(({ doc }) => JSON.parse(doc) as AuditEntry);
+  const last = rows.at(-1);
+  return rows.length === limit && last !== undefined ? { items, cursor: String(last.id) } : { items };
+}
+
+/** The stored answer of an earlier request with this key, or a refusal when its body was another one. */
+export function replay<T>(
+  house: House,
+  actor: Actor,
+  idempotency: Idempotency | undefined,
+): { ok: true; value: T } | Refusal | undefined {
+  if (idempotency === undefined) return undefined;
+  const row = house.row<{ body_sha256: string; answer: string }>(
+    "SELECT body_sha256, answer FROM requests WHERE actor = ? AND route = ? AND key = ?",
+    actor.name,
+    idempotency.route,
+    idempotency.key,
+  );
+  if (row === undefined) return undefined;
+  if (row.body_sha256 !== idempotency.bodySha256) {
+    return {
+      ok: false,
+      code: "idempotency_mismatch",
+      detail: "This Idempotency-Key was used with another body. Use a new key for a new request.",
+    };
+  }
+  return { ok: true, value: JSON.parse(row.answer) as T };
+}
+
+/** Call inside the transaction that makes the answer true. */
+export function remember(house: House, actor: Actor, idempotency: Idempotency | undefined, answer: unknown): void {
+  if (idempotency === undefined) return;
+  house.run(
+    "INSERT INTO requests (actor, route, key, body_sha256, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
+    actor.name,
+    idempotency.route,
+    idempotency.key,
+    idempotency.bodySha256,
+    JSON.stringify(answer),
+    house.now(),
+  );
+}

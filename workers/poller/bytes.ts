@@ -1,0 +1,252 @@
+/** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
+import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/rpc.ts";
+import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
+import { moved, proofFor, type TransferRecord } from "../../shared/domain/transfer.ts";
+import type { Desk } from "./accept.ts";
+import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
+import { linkBinding, startOver } from "./far.ts";
+import type { House } from "./house.ts";
+import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
+
+/** Long enough to move a few hundred MB, short enough that a lost invocation is noticed soon. */
+const SEGMENT_MS = 45_000;
+
+type Upload = NonNullable<TransferRecord["upload"]>;
+
+export async function beginBytes(desk: Desk, id: string): Promise<Begun<ByteWork>> {
+  const { house } = desk;
+  const begun = house.change(
+    (): Begun<ByteWork> | { record: EffectRecord; work: ByteWork; sealedLink?: string; debt?: string } => {
+      const record = effect(house, id);
+      if (record === undefined || !isByteEffect(record.kind)) return { go: false, why: "over" };
+      if (record.state !== "planned") return { go: false, why: record.state === "sent" ? "already_sent" : "over" };
+      const prepared = prepare(desk, record);
+      if (prepared === undefined) {
+        move(house, record, "refused");
+        return { go: false, why: "over" };
+      }
+      move(house, record, "sent");
+      return { record, ...prepared };
+    },
+  );
+  if ("go" in begun) return begun;
+  const { work, sealedLink, debt } = begun;
+  if (work.kind === "copy" && sealedLink !== undefined)
+    work.url = await desk.seal.open(sealedLink, linkBinding(house, debt ?? ""));
+  return { go: true, work, attempt: begun.record.attempt + 1 };
+}
+
+function prepare(
+  { house, site }: Desk,
+  record: EffectRecord,
+): { work: ByteWork; sealedLink?: string; debt?: string } | undefined {
+  const transfer = transferRecord(house, record.subject);
+  if (transfer === undefined) return undefined;
+  const objectKey = `${house.name}/${transfer.key}`;
+  const metadata = { transferId: transfer.id, ...(transfer.sha256 === undefined ? {} : { sha256: transfer.sha256 }) };
+  switch (record.kind) {
+    case "copy": {
+      const debt = openDebts(house, transfer.id).findLast(({ sealedLink }) => sealedLink !== undefined);
+      if (debt?.sealedLink === undefined || transfer.size === undefined) return undefined;
+      const copying =
+        transfer.status === "staged" ? applyTransfer(house, moved(transfer, "copying", house.now())) : transfer;
+      if (copying.status !== "copying") return undefined;
+      const work: ByteWork = {
+        kind: "copy",
+        transfer: transfer.id,
+        url: "",
+        objectKey,
+        expectedBytes: transfer.size,
+        parts: house.rows<{ n: number; etag: string }>(
+          "SELECT n, etag FROM parts WHERE transfer = ? ORDER BY n",
+          transfer.id,
+        ),
+        mode: proofFor(transfer, transfer.size) === "hash" ? "hash" : "parts",
+        hashParts: false,
+        segmentMs: SEGMENT_MS,
+        metadata: { transferId: transfer.id },
+        storageOrigins: site.config().storageOrigins ?? [],
+        ...(transfer.upload === undefined ? {} : { upload: transfer.upload }),
+      };
+      return { work, sealedLink: debt.sealedLink, debt: debt.id };
+    }
+    case "complete": {
+      if (transfer.status !== "verifying" || transfer.upload === undefined) return undefined;
+      const parts = house.rows<{ n: number; etag: string }>(
+        "SELECT n, etag FROM parts WHERE transfer = ? ORDER BY n",
+        transfer.id,
+      );
+      return {
+        work: {
+          kind: "complete",
+          transfer: transfer.id,
+          objectKey,
+          uploadId: transfer.upload.uploadId,
+          parts,
+          bytes: transfer.copiedBytes,
+          overwrite: transfer.overwrite,
+          metadata,
+        },
+      };
+    }
+    case "abort":
+      return record.doc.uploadId === undefined
+        ? undefined
+        : { work: { kind: "abort", transfer: transfer.id, objectKey, uploadId: record.doc.uploadId } };
+    case "put_empty":
+      if (transfer.status !== "copying") return undefined;
+      return { work: { kind: "put_empty", transfer: transfer.id, objectKey, overwrite: transfer.overwrite, metadata } };
+    default:
+      return undefined;
+  }
+}
+
+/** The first invocation fixes the upload; a later one learns whose upload counts. */
+export function copyStarted(house: House, id: string, upload: Upload): { go: boolean; upload: Upload } {
+  return house.change(() => {
+    const { record, transfer } = current(house, id);
+    if (record === undefined || transfer === undefined) return { go: false, upload };
+    if (transfer.upload !== undefined) return { go: true, upload: transfer.upload };
+    applyTransfer(house, { record: { ...transfer, upload, changedAt: house.now() }, announce: [], changed: true });
+    return { go: true, upload };
+  });
+}
+
+/** Stored parts, as they come; also a sign of life. */
+export function partsDone(house: House, id: string, parts: PartDone[]): { go: boolean } {
+  return house.change(() => {
+    const { record, transfer } = current(house, id);
+    if (record === undefined || transfer === undefined) return { go: false };
+    for (const { n, etag, bytes, sha256 } of parts) {
+      house.run(
+        "INSERT OR REPLACE INTO parts (transfer, n, etag, bytes, sha256) VALUES (?, ?, ?, ?, ?)",
+        transfer.id,
+        n,
+        etag,
+        bytes,
+        sha256 ?? null,
+      );
+    }
+    applyTransfer(house, {
+      record: { ...transfer, copiedBytes: copiedBytes(house, transfer.id), changedAt: house.now() },
+      announce: [],
+      changed: parts.length > 0,
+    });
+    note(house, record, {}, house.now() + DEADLINE_MS.copy);
+    return { go: true };
+  });
+}
+
+const copiedBytes = (house: House, transfer: string): number =>
+  house.row<{ n: number | null }>("SELECT sum(bytes) AS n FROM parts WHERE transfer = ?", transfer)?.n ?? 0;
+
+/** The copy effect and its transfer, while both still want bytes. */
+function current(house: House, id: string): { record?: EffectRecord; transfer?: TransferRecord } {
+  const record = effect(house, id);
+  const transfer = record && transferRecord(house, record.subject);
+  return record?.kind === "copy" && record.state === "sent" && transfer?.status === "copying"
+    ? { record, transfer }
+    : {};
+}
+
+export function finishBytes(house: House, id: string, outcome: ByteOutcome): void {
+  house.change(() => {
+    const record = effect(house, id);
+    if (record === undefined || record.state !== "sent") return;
+    const transfer = transferRecord(house, record.subject);
+    if (transfer === undefined) return;
+    switch (outcome.kind) {
+      case "copied": {
+        move(house, record, "done");
+        const facts: Partial<TransferRecord> = {
+          copiedBytes: outcome.totalBytes,
+          ...(outcome.sha256 === undefined ? {} : { sha256: outcome.sha256 }),
+        };
+        const next = applyTransfer(house, moved(transfer, "verifying", house.now(), facts));
+        if (next.status === "verifying") plan(house, "verify", transfer.id);
+        break;
+      }
+      case "paused":
+        move(house, record, "planned");
+        hintAt(house, record);
+        break;
+      case "completed":
+        move(house, record, "done");
+        stored(house, transfer, outcome);
+        break;
+      case "aborted":
+        move(house, record, "done");
+        break;
+      case "failed":
+        failed(house, record, transfer, outcome);
+        break;
+    }
+  });
+}
+
+function stored(house: House, transfer: TransferRecord, outcome: Extract<ByteOutcome, { kind: "completed" }>): void {
+  // An empty file is proven by being empty: nothing was staged and nothing can differ.
+  const verifying: TransferRecord =
+    transfer.status === "copying" ? { ...transfer, status: "verifying", proof: "size" } : transfer;
+  const { upload: _, ...done } = verifying;
+  const step = moved(done, "stored", house.now(), {
+    etag: outcome.etag,
+    copiedBytes: outcome.bytes,
+    size: outcome.bytes,
+  });
+  applyTransfer(house, step);
+  house.run("DELETE FROM parts WHERE transfer = ?", transfer.id);
+}
+
+function failed(
+  house: House,
+  record: EffectRecord,
+  transfer: TransferRecord,
+  outcome: Extract<ByteOutcome, { kind: "failed" }>,
+): void {
+  house.log({
+    event: "bytes.failed",
+    effect: record.id,
+    transfer: transfer.id,
+    why: outcome.why,
+    detail: outcome.detail,
+  });
+  const give = () => {
+    move(house, record, "refused", { doc: { lastError: outcome.detail } });
+    if (record.kind !== "abort")
+      failTransfer(house, transfer, outcome.why === "never" ? "copy_failed" : outcome.why, outcome.detail);
+  };
+  switch (outcome.why) {
+    case "later":
+      if (record.attempt >= MAX_ATTEMPTS) return give();
+      move(house, record, "planned", {
+        dueAt: house.now() + retryDelayMs(record.attempt, house.random(), outcome.retryAfterSeconds),
+        doc: { lastError: outcome.detail },
+      });
+      return;
+    case "never":
+    case "exists":
+      return give();
+    case "link_dead":
+    case "changed":
+    case "upload_gone":
+      move(house, record, "refused", { doc: { lastError: outcome.detail } });
+      if (transfer.status === "copying" || transfer.status === "verifying") {
+        startOver(house, transfer, outcome.why, outcome.detail);
+      }
+      return;
+  }
+}
+
+const MAX_ATTEMPTS = 60;
+
+/** The staged file can be fetched: the copy is planned, or, when nobody wants it any more, the debt is paid. */
+export function copyStaged(house: House, transferId: string): void {
+  const transfer = transferRecord(house, transferId);
+  if (transfer?.status !== "staging") {
+    for (const debt of openDebts(house, transferId)) payDebt(house, debt);
+    return;
+  }
+  const staged = applyTransfer(house, moved(transfer, "staged", house.now()));
+  if (staged.status === "staged") plan(house, "copy", transferId);
+}

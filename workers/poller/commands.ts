@@ -1,0 +1,169 @@
+/** The consumer of `commands`: carries out one effect on FirecREST, between `begin` and `finish`. */
+
+import { systemNow } from "../../shared/clock.ts";
+import type { JobRequest } from "../../shared/contract/job.ts";
+import { CommandMessage } from "../../shared/contract/queue.ts";
+import { egressFrom } from "../../shared/egress/settings.ts";
+import { FirecrestError } from "../../shared/firecrest/errors.ts";
+import type { FileStat, Firecrest, Submission } from "../../shared/firecrest/port.ts";
+import { composeScript } from "../../shared/firecrest/script.ts";
+import { tagOf } from "../../shared/ids.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Env } from "./env.ts";
+import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
+import { clientOf, tokenFrom } from "./site.ts";
+
+/**
+ * One message. Throws only when the Tracker could not be reached: then the queue may try again. Whatever FirecREST does is an
+ * outcome, and the Tracker decides what follows.
+ */
+export async function command(body: unknown, env: Env, log: Log): Promise<void> {
+  const { connection, effect } = CommandMessage.parse(body);
+  const tracker = env.TRACKER.getByName(connection);
+  const begun = await tracker.begin(effect);
+  if (!begun.go) {
+    log({ event: "effect.skipped", connection, effect, why: begun.why });
+    return;
+  }
+  const startedAt = systemNow();
+  const work = begun.work as FarWork;
+  const firecrest = clientOf(work.site, egressFrom(env, log), {
+    token: tokenFrom((renew) => tracker.token(renew)),
+    now: systemNow,
+    log: (line) => log({ event: "firecrest", connection, effect, ...line }),
+  });
+  const outcome = await perform(work, firecrest);
+  log({
+    event: "effect.carried_out",
+    connection,
+    effect,
+    kind: work.kind,
+    attempt: begun.attempt,
+    outcome: outcome.kind,
+    durationMs: systemNow() - startedAt,
+  });
+  await tracker.finish(effect, outcome);
+}
+
+/** Never throws: an unknown error is as ambiguous as no answer. */
+export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarOutcome> {
+  try {
+    switch (work.kind) {
+      case "submit":
+        return await submit(work, firecrest);
+      case "cancel":
+        await firecrest.cancel(work.system, work.schedulerId);
+        return { kind: "cancelled" };
+      case "stage":
+        return await stage(work, firecrest);
+      case "verify":
+        return await verify(work, firecrest);
+      case "release":
+        return await release(work, firecrest);
+      case "tidy":
+        await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
+        return { kind: "tidied" };
+    }
+  } catch (error) {
+    return failureOf(error);
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof FirecrestError && error.code === "not_found")) throw error;
+}
+
+type Work<K extends FarWork["kind"]> = Extract<FarWork, { kind: K }>;
+
+async function submit(work: Work<"submit">, firecrest: Firecrest): Promise<FarOutcome> {
+  const { request, jobId } = work;
+  const workingDirectory =
+    request.workingDirectory ??
+    (work.site.api === "v2" ? await defaultDirectory(work.system, jobId, firecrest) : undefined);
+  const submission = submissionOf(work, request, workingDirectory);
+  const result = await firecrest.submit(submission);
+  if (result.outcome === "pending")
+    return { kind: "pending", handle: result.handle, ...(workingDirectory === undefined ? {} : { workingDirectory }) };
+  const { outcome: _, ...taken } = result;
+  return { kind: "submitted", ...taken, ...(workingDirectory === undefined ? {} : { workingDirectory }) };
+}
+
+/** The request was composed once before, when it was accepted: composing is pure, so it comes out the same. */
+function submissionOf(work: Work<"submit">, request: JobRequest, workingDirectory: string | undefined): Submission {
+  const { script, scriptPath, name, resources, env } = request;
+  const composed = composeScript({
+    api: work.site.api,
+    tag: tagOf(work.jobId),
+    ...(script === undefined ? {} : { script }),
+    ...(scriptPath === undefined ? {} : { scriptPath }),
+    ...(name === undefined ? {} : { name }),
+    ...(resources === undefined ? {} : { resources }),
+    ...(env === undefined ? {} : { env }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  });
+  if (!composed.ok) {
+    const detail = composed.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+    throw new FirecrestError(detail, { code: "invalid_request", retry: "never" });
+  }
+  const account = request.account ?? work.site.account;
+  return {
+    system: work.system,
+    ...(composed.script === undefined ? {} : { script: composed.script }),
+    ...(scriptPath === undefined ? {} : { scriptPath }),
+    ...(composed.jobName === undefined ? {} : { name: composed.jobName }),
+    ...(composed.apiEnv === undefined ? {} : { env: composed.apiEnv }),
+    ...(account === undefined ? {} : { account }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  };
+}
+
+/** v2 has no directory of its own: `<default work file system>/<user>/firewatch/<job>`. */
+async function defaultDirectory(system: string, jobId: string, firecrest: Firecrest): Promise<string> {
+  const [systems, user] = await Promise.all([firecrest.systems(), firecrest.whoami(system)]);
+  const found = systems.find(({ name }) => name === system);
+  const home = found?.fileSystems.find(({ defaultWorkDir }) => defaultWorkDir) ?? found?.fileSystems[0];
+  if (home === undefined)
+    throw new FirecrestError(`${system} has no file system to work in; give workingDirectory`, {
+      code: "unknown_system",
+      retry: "never",
+    });
+  return `${home.path.replace(/\/+$/, "")}/${user}/firewatch/${jobId}`;
+}
+
+async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutcome> {
+  const stat: FileStat = await firecrest.files.stat(work.system, work.path, { dereference: true });
+  if (stat.isDirectory)
+    throw new FirecrestError(`${work.path} is a directory; compress it to a file first`, {
+      code: "is_a_directory",
+      retry: "never",
+    });
+  if (stat.size === 0) return { kind: "empty", stat };
+  if (work.symlink !== undefined) {
+    await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
+      // An earlier attempt made it.
+      if (!(error instanceof FirecrestError && error.code === "already_exists")) throw error;
+    });
+  }
+  const handle = await firecrest.stage(work.system, work.symlink ?? work.path, work.account ?? work.site.account);
+  return { kind: "staging", stat, handle };
+}
+
+async function verify(work: Work<"verify">, firecrest: Firecrest): Promise<FarOutcome> {
+  const stat = await firecrest.files.stat(work.system, work.path, { dereference: true });
+  if (!work.wantsHash) return { kind: "verified", stat };
+  try {
+    return { kind: "verified", stat, sha256: await firecrest.files.checksum(work.system, work.path) };
+  } catch (error) {
+    // The site's limit for one command is a few seconds: a large file cannot be hashed there, its size and time still can.
+    if (error instanceof FirecrestError && error.code === "command_timeout") return { kind: "verified", stat };
+    throw error;
+  }
+}
+
+/** Asks the site, then asks the object store: only the second answer is a proof. */
+async function release(work: Work<"release">, firecrest: Firecrest): Promise<FarOutcome> {
+  await firecrest.release(work.handle);
+  if (work.url === "") return { kind: "released", proven: false };
+  const probe = await firecrest.probe(work.url);
+  return { kind: "released", proven: probe.outcome === "dead" };
+}

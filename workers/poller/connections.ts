@@ -1,0 +1,176 @@
+/** The connection itself: made, checked, shown, removed. */
+
+import { rfc3339, systemRandom } from "../../shared/clock.ts";
+import type { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Answer, FieldProblem, Origin } from "../../shared/contract/rpc.ts";
+import { FirecrestError } from "../../shared/firecrest/errors.ts";
+import {
+  generateSigningKey,
+  type JwksEntry,
+  jwksEntry,
+  type PrivateJwk,
+  publicHalf,
+} from "../../shared/webhooks/ed25519.ts";
+import { ADDRESS_REFUSED, type Desk } from "./accept.ts";
+import { type Actor, audit } from "./access.ts";
+import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
+import type { House } from "./house.ts";
+import { migrate } from "./migrations.ts";
+import { readRequest, type SiteFacts } from "./site.ts";
+
+const SIGNING_KEY = "signing_key";
+const CHECK_REQUESTS = 3;
+
+/**
+ * Makes or changes the connection. Durable first, then checked: a site that is down for maintenance is no reason to refuse,
+ * so the answer's `health` says in words what is wrong and what to do.
+ */
+export async function create(
+  desk: Desk,
+  actor: Actor,
+  name: string,
+  request: ConnectionRequest,
+  origin: Origin,
+): Promise<Answer<{ created: boolean; connection: Connection }>> {
+  const { house, seal, site, egress } = desk;
+  const { config, secret } = readRequest(request, house.now());
+  const problems: FieldProblem[] = [
+    { field: "/url", url: config.url },
+    { field: "/auth/tokenUrl", url: config.auth.tokenUrl },
+  ]
+    .filter(({ url }) => egress.refusal(url) !== undefined)
+    .map(({ field }) => ({ field, message: ADDRESS_REFUSED }));
+  if (problems.length > 0) return { ok: false, code: "invalid", errors: problems };
+
+  const credential = await seal.seal(secret, { purpose: "credential", connection: name, id: "credential" });
+  const key = await generateSigningKey(systemRandom);
+  const sealedKey = await seal.seal(JSON.stringify(key), { purpose: SIGNING_KEY, connection: name, id: SIGNING_KEY });
+  const publicKey = await jwksEntry(publicHalf(key), { nbf: Math.floor(house.now() / 1000) });
+
+  const created = house.change(() => {
+    migrate(house.sql);
+    const before = house.meta("site");
+    const createdAt = before === undefined ? config.createdAt : (JSON.parse(before) as { createdAt: number }).createdAt;
+    house.setMeta("site", JSON.stringify({ ...config, createdAt }));
+    house.setMeta("api", config.api);
+    house.setMeta("credential", credential);
+    if (house.meta(SIGNING_KEY) === undefined) {
+      house.setMeta(SIGNING_KEY, sealedKey);
+      house.setMeta("public_keys", JSON.stringify([publicKey]));
+    }
+    house.due("retention", "", house.now() + 3_600_000, true);
+    audit(house, actor, before === undefined ? "connection.create" : "connection.change", "connection", origin);
+    return before === undefined;
+  });
+  site.changed();
+  await house.env.TOKENS.delete(`token/${name}`);
+  await house.env.INDEX.put(`connection/${name}`, "", { metadata: { live: false } });
+  await check(desk);
+  return { ok: true, value: { created, connection: describe(desk) } };
+}
+
+/** Token, systems, one read. What goes wrong is on record in the connection's health. */
+export async function check(desk: Desk): Promise<void> {
+  const { house, site } = desk;
+  site.settle(0, CHECK_REQUESTS);
+  try {
+    const { firecrest } = site.client();
+    const facts: SiteFacts = {
+      systems: await firecrest.systems(),
+      parameters: await firecrest.parameters(),
+      at: house.now(),
+    };
+    siteAnswered(house);
+    house.change(() => house.setMeta("facts", JSON.stringify(facts)));
+  } catch (error) {
+    if (!(error instanceof FirecrestError)) throw error;
+    house.log({ event: "connection.check_failed", code: error.code, detail: error.message });
+    siteFailed(house, error, { atOnce: true });
+  }
+}
+
+export function describe({ house, site }: Desk): Connection {
+  const config = site.config();
+  const count = (query: string): number => house.row<{ n: number }>(query)?.n ?? 0;
+  return {
+    name: house.name,
+    api: config.api,
+    url: config.url,
+    auth: {
+      type: config.auth.type,
+      tokenUrl: config.auth.tokenUrl,
+      ...(config.auth.clientId === undefined ? {} : { clientId: config.auth.clientId }),
+    },
+    systems: site.facts()?.systems ?? [],
+    health: viewHealth(house),
+    budget: budgetView(site.budgetView()),
+    debts: {
+      owed: count("SELECT count(*) AS n FROM debts WHERE open = 1 AND json_extract(doc, '$.state') <> 'unreleasable'"),
+      unreleasable: count(
+        "SELECT count(*) AS n FROM debts WHERE open = 1 AND json_extract(doc, '$.state') = 'unreleasable'",
+      ),
+    },
+    live: live(house),
+    createdAt: rfc3339(config.createdAt),
+  };
+}
+
+function budgetView({
+  pausedUntil,
+  ...budget
+}: {
+  requestsPerMinute: number;
+  available: number;
+  pausedUntil?: number;
+}): Connection["budget"] {
+  return pausedUntil === undefined ? budget : { ...budget, pausedUntil: rfc3339(pausedUntil) };
+}
+
+function live(house: House): Connection["live"] {
+  const count = (query: string): number => house.row<{ n: number }>(query)?.n ?? 0;
+  return {
+    jobs: count("SELECT count(*) AS n FROM jobs WHERE live = 1"),
+    transfers: count("SELECT count(*) AS n FROM transfers WHERE live = 1"),
+    deliveries: count("SELECT count(*) AS n FROM deliveries WHERE status = 'pending'"),
+  };
+}
+
+/** Whether the sweep has to visit: anything due other than housekeeping. */
+export function isLive(house: House): boolean {
+  return house.row("SELECT 1 FROM agenda WHERE kind <> 'retention' LIMIT 1") !== undefined;
+}
+
+/** KV tells the sweep where there is work. Written only when that changes; never an access decision. */
+export async function markLive(house: House): Promise<void> {
+  const now = isLive(house);
+  if ((house.meta("marked_live") === "1") === now) return;
+  await house.env.INDEX.put(`connection/${house.name}`, "", { metadata: { live: now } });
+  house.change(() => house.setMeta("marked_live", now ? "1" : "0"));
+}
+
+/** Refused while staged links are owed: whoever removes the connection removes the means to release them. */
+export async function remove(desk: Desk, actor: Actor, force: boolean, origin: Origin): Promise<Answer<null>> {
+  const { house } = desk;
+  const { debts, live: work } = describe(desk);
+  if (!force && debts.owed > 0) {
+    return {
+      ok: false,
+      code: "conflict",
+      detail: `${debts.owed} staged links are still owed to the site; wait for their release, or remove with ?force=true.`,
+    };
+  }
+  house.log({ event: "connection.removed", actor: actor.name, origin: origin.ip, force, ...work, owed: debts.owed });
+  await house.env.INDEX.delete(`connection/${house.name}`);
+  await house.env.TOKENS.delete(`token/${house.name}`);
+  return { ok: true, value: null };
+}
+
+export function webhookKeys(house: House): { keys: Record<string, unknown>[] } {
+  return { keys: JSON.parse(house.meta("public_keys") ?? "[]") as (JwksEntry & Record<string, unknown>)[] };
+}
+
+export async function signingKey({ house, seal }: Desk): Promise<PrivateJwk> {
+  return JSON.parse(
+    await seal.open(house.meta(SIGNING_KEY) ?? "", { purpose: SIGNING_KEY, connection: house.name, id: SIGNING_KEY }),
+  ) as PrivateJwk;
+}

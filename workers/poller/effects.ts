@@ -1,0 +1,148 @@
+/** Rows of effects: planned, begun, finished. What an effect means is in the rooms that plan it. */
+import {
+  type Ambiguity,
+  DEADLINE_MS,
+  EFFECT_STEPS,
+  type EffectKind,
+  type EffectState,
+  isByteEffect,
+} from "../../shared/domain/effect.ts";
+import type { Handle } from "../../shared/firecrest/port.ts";
+import type { House } from "./house.ts";
+
+export interface EffectRecord {
+  id: string;
+  kind: EffectKind;
+  /** A job's or transfer's id, or a debt's (= the id of the staging effect that opened it). */
+  subject: string;
+  state: EffectState;
+  attempt: number;
+  sentAt?: number;
+  deadline?: number;
+  doc: {
+    plannedAt: number;
+    /** A v1 task or v2 job that carries the effect; its link, if any, lives sealed in the debt. */
+    handle?: Handle;
+    ambiguity?: Ambiguity;
+    resends?: number;
+    lastError?: string;
+    /** Of an `abort`: the R2 upload to give back. */
+    uploadId?: string;
+  };
+}
+
+/** A hint that got lost is sent again after this long. */
+const HINT_AGAIN_MS = 10_000;
+
+interface Row {
+  id: string;
+  kind: EffectKind;
+  subject: string;
+  state: EffectState;
+  attempt: number;
+  sent_at: number | null;
+  deadline: number | null;
+  doc: string;
+}
+
+const read = (row: Row): EffectRecord => ({
+  id: row.id,
+  kind: row.kind,
+  subject: row.subject,
+  state: row.state,
+  attempt: row.attempt,
+  ...(row.sent_at === null ? {} : { sentAt: row.sent_at }),
+  ...(row.deadline === null ? {} : { deadline: row.deadline }),
+  doc: JSON.parse(row.doc) as EffectRecord["doc"],
+});
+
+export function effect(house: House, id: string): EffectRecord | undefined {
+  const row = house.row<Row>("SELECT * FROM effects WHERE id = ?", id);
+  return row === undefined ? undefined : read(row);
+}
+
+export function effectsOf(house: House, subject: string): EffectRecord[] {
+  return house.rows<Row>("SELECT * FROM effects WHERE subject = ?", subject).map(read);
+}
+
+/** Effects that wait for a task or job on the far side. */
+export function effectsWithHandle(house: House): EffectRecord[] {
+  return house.rows<Row>("SELECT * FROM effects WHERE state = 'sent' AND doc LIKE '%\"handle\":%'").map(read);
+}
+
+/** Plans an effect and hints at it. Call inside `house.change`. */
+export function plan(
+  house: House,
+  kind: EffectKind,
+  subject: string,
+  options: { delayMs?: number; uploadId?: string } = {},
+): string {
+  const id = house.id("eff");
+  const now = house.now();
+  house.run(
+    "INSERT INTO effects (id, kind, subject, state, attempt, doc) VALUES (?, ?, ?, 'planned', 0, ?)",
+    id,
+    kind,
+    subject,
+    JSON.stringify({ plannedAt: now, ...(options.uploadId === undefined ? {} : { uploadId: options.uploadId }) }),
+  );
+  if (options.delayMs) house.due("effect", id, now + options.delayMs);
+  else hintAt(house, { id, kind, subject });
+  return id;
+}
+
+/** Sends the queue message for a planned effect, and puts it on the agenda in case the message gets lost. */
+export function hintAt(house: House, { id, kind, subject }: Pick<EffectRecord, "id" | "kind" | "subject">): void {
+  if (isByteEffect(kind))
+    house.hint({ queue: "transfers", message: { v: 1, connection: house.name, transfer: subject, effect: id } });
+  else house.hint({ queue: "commands", message: { v: 1, connection: house.name, effect: id } });
+  house.due("effect", id, house.now() + HINT_AGAIN_MS);
+}
+
+/** Moves an effect; false when the table does not list the step. Call inside `house.change`. */
+export function move(
+  house: House,
+  record: EffectRecord,
+  to: EffectState,
+  options: { dueAt?: number; doc?: Partial<EffectRecord["doc"]> } = {},
+): boolean {
+  if (!(EFFECT_STEPS[record.state] as readonly EffectState[]).includes(to)) return false;
+  const now = house.now();
+  const doc = { ...record.doc, ...options.doc };
+  if (to === "sent") {
+    const deadline = now + DEADLINE_MS[record.kind];
+    house.run(
+      "UPDATE effects SET state = 'sent', attempt = attempt + 1, sent_at = ?, deadline = ?, doc = ? WHERE id = ?",
+      now,
+      deadline,
+      JSON.stringify(doc),
+      record.id,
+    );
+    house.due("effect", record.id, deadline);
+  } else {
+    house.run("UPDATE effects SET state = ?, doc = ? WHERE id = ?", to, JSON.stringify(doc), record.id);
+    if (options.dueAt !== undefined) house.due("effect", record.id, options.dueAt);
+    else house.notDue("effect", record.id);
+  }
+  return true;
+}
+
+/** Notes something about an effect without moving it; renews its deadline where given. Call inside `house.change`. */
+export function note(house: House, record: EffectRecord, doc: Partial<EffectRecord["doc"]>, deadline?: number): void {
+  house.run(
+    "UPDATE effects SET doc = ?, deadline = coalesce(?, deadline) WHERE id = ?",
+    JSON.stringify({ ...record.doc, ...doc }),
+    deadline ?? null,
+    record.id,
+  );
+  if (deadline !== undefined) house.due("effect", record.id, deadline);
+}
+
+/** Forgets what was planned for a subject and not yet sent. Call inside `house.change`. */
+export function withdraw(house: House, subject: string): void {
+  for (const record of effectsOf(house, subject)) {
+    if (record.state !== "planned") continue;
+    house.run("UPDATE effects SET state = 'refused' WHERE id = ?", record.id);
+    house.notDue("effect", record.id);
+  }
+}

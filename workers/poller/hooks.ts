@@ -1,0 +1,235 @@
+/** Hooks and the requests that came through them. */
+
+import { rfc3339 } from "../../shared/clock.ts";
+import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
+import type { Answer, OpenedHook, Origin, Page, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import type { Seal } from "../../shared/seal.ts";
+import { acceptJob, acceptTransfer, type Desk } from "./accept.ts";
+import { type Actor, admit, audit } from "./access.ts";
+import type { House } from "./house.ts";
+
+interface StoredHook extends Omit<HookRequestBody, "secrets"> {
+  secretCount: number;
+  createdAt: number;
+  changedAt: number;
+}
+
+const bindingOf = (house: House, name: string) => ({ purpose: "hook_secrets", connection: house.name, id: name });
+
+export async function putHook(
+  house: House,
+  seal: Seal,
+  actor: Actor,
+  name: string,
+  request: HookRequestBody,
+  origin: Origin,
+): Promise<Answer<{ created: boolean; hook: Hook }>> {
+  const { secrets = [], ...definition } = request;
+  const sealed = await seal.seal(JSON.stringify(secrets), bindingOf(house, name));
+  return house.change(() => {
+    const before = stored(house, name);
+    const now = house.now();
+    const hook: StoredHook = {
+      ...definition,
+      secretCount: secrets.length,
+      createdAt: before?.createdAt ?? now,
+      changedAt: now,
+    };
+    house.run("INSERT OR REPLACE INTO hooks (name, doc, secrets) VALUES (?, ?, ?)", name, JSON.stringify(hook), sealed);
+    audit(house, actor, "hook.put", `hooks/${name}`, origin);
+    return { ok: true, value: { created: before === undefined, hook: viewHook(house, name, hook) } };
+  });
+}
+
+export function listHooks(house: House): Page<Hook> {
+  return {
+    items: house
+      .rows<{ name: string; doc: string }>("SELECT name, doc FROM hooks ORDER BY name")
+      .map(({ name, doc }) => viewHook(house, name, JSON.parse(doc) as StoredHook)),
+  };
+}
+
+export function hookOf(house: House, name: string): Answer<Hook> {
+  const hook = stored(house, name);
+  return hook === undefined ? { ok: false, code: "not_found" } : { ok: true, value: viewHook(house, name, hook) };
+}
+
+export function removeHook(house: House, actor: Actor, name: string, origin: Origin): Answer<null> {
+  return house.change(() => {
+    if (stored(house, name) === undefined) return { ok: false, code: "not_found" };
+    house.run("DELETE FROM hooks WHERE name = ?", name);
+    audit(house, actor, "hook.remove", `hooks/${name}`, origin);
+    return { ok: true, value: null };
+  });
+}
+
+/** With its secrets opened, for verifying one request in api. */
+export async function openHook(house: House, seal: Seal, name: string): Promise<OpenedHook | undefined> {
+  const row = house.row<{ doc: string; secrets: string }>("SELECT doc, secrets FROM hooks WHERE name = ?", name);
+  if (row === undefined) return undefined;
+  const secrets = JSON.parse(await seal.open(row.secrets, bindingOf(house, name))) as string[];
+  return { hook: viewHook(house, name, JSON.parse(row.doc) as StoredHook), secrets };
+}
+
+function stored(house: House, name: string): StoredHook | undefined {
+  const row = house.row<{ doc: string }>("SELECT doc FROM hooks WHERE name = ?", name);
+  return row === undefined ? undefined : (JSON.parse(row.doc) as StoredHook);
+}
+
+function viewHook(house: House, name: string, { createdAt, changedAt, ...hook }: StoredHook): Hook {
+  return {
+    ...hook,
+    name,
+    url: `${house.env.PUBLIC_URL ?? ""}/hooks/${house.name}/${name}`,
+    createdAt: rfc3339(createdAt),
+    changedAt: rfc3339(changedAt),
+  } as Hook;
+}
+
+// --------------------------------------------------------------------------------------------------------------- inbound
+
+interface StoredInbound {
+  outcome: HookOutcome | { outcome: "refused"; problem: string; code: string };
+  messageId?: string;
+}
+
+/**
+ * Takes a verified, mapped request once. The row of the message is made in the same transaction as the job, through the
+ * job's own idempotency: `(hook, message)` is its key, so a hundred copies make one job and get one answer.
+ */
+export async function acceptFromHook(
+  desk: Desk,
+  name: string,
+  inbound: VerifiedInbound,
+): Promise<Answer<{ answer: HookOutcome; replayed: boolean }>> {
+  const { house } = desk;
+  const admitted = admit(house, { kind: "hook", name }, "jobs:write");
+  if (!admitted.ok) return admitted;
+  const requestId = house.id("req");
+  // A sender that names no message means each request anew (a person with curl).
+  const message = inbound.messageId ?? requestId;
+  const earlier = house.row<{ body_sha256: string; doc: string }>(
+    "SELECT body_sha256, doc FROM inbound WHERE hook = ? AND message = ?",
+    name,
+    message,
+  );
+  if (earlier !== undefined) return replayed(earlier, inbound.bodySha256);
+
+  const store = (doc: StoredInbound): { body_sha256: string; doc: string } | undefined =>
+    house.change(() => {
+      const raced = house.row<{ body_sha256: string; doc: string }>(
+        "SELECT body_sha256, doc FROM inbound WHERE hook = ? AND message = ?",
+        name,
+        message,
+      );
+      if (raced !== undefined) return raced;
+      house.run(
+        "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        requestId,
+        name,
+        message,
+        inbound.bodySha256,
+        house.now(),
+        JSON.stringify(inbound.messageId === undefined ? doc : { ...doc, messageId: inbound.messageId }),
+        inbound.body,
+      );
+      return undefined;
+    });
+  const settle = (outcome: HookOutcome): Answer<{ answer: HookOutcome; replayed: boolean }> => {
+    const raced = store({ outcome });
+    return raced === undefined
+      ? { ok: true, value: { answer: outcome, replayed: false } }
+      : replayed(raced, inbound.bodySha256);
+  };
+
+  const { result } = inbound;
+  switch (result.outcome) {
+    case "filtered":
+      return settle({ requestId, outcome: "filtered" });
+    case "refused":
+      store({
+        outcome: {
+          outcome: "refused",
+          problem: result.errors.map(({ field, message: m }) => `${field} ${m}`).join("; "),
+          code: "invalid",
+        },
+      });
+      return { ok: false, code: "invalid", errors: result.errors };
+    case "job": {
+      const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
+      const accepted = await acceptJob(desk, admitted.value, result.request, { idempotency, origin: inbound.origin });
+      if (!accepted.ok) return accepted;
+      const { id } = accepted.value.job;
+      return settle({ requestId, outcome: "accepted", jobId: id, url: urlOf(house, `jobs/${id}`) });
+    }
+    case "transfer": {
+      const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
+      const accepted = await acceptTransfer(desk, admitted.value, result.request, {
+        idempotency,
+        origin: inbound.origin,
+      });
+      if (!accepted.ok) return accepted;
+      const { id } = accepted.value.transfer;
+      return settle({ requestId, outcome: "accepted", transferId: id, url: urlOf(house, `transfers/${id}`) });
+    }
+  }
+}
+
+const urlOf = (house: House, subject: string): string =>
+  `${house.env.PUBLIC_URL ?? ""}/v1/connections/${house.name}/${subject}`;
+
+function replayed(
+  row: { body_sha256: string; doc: string },
+  bodySha256: string,
+): Answer<{ answer: HookOutcome; replayed: boolean }> {
+  if (row.body_sha256 !== bodySha256)
+    return { ok: false, code: "idempotency_mismatch", detail: "This message id was used with another body." };
+  const { outcome } = JSON.parse(row.doc) as StoredInbound;
+  if (outcome.outcome === "refused") return { ok: false, code: "invalid", detail: outcome.problem };
+  return { ok: true, value: { answer: outcome, replayed: true } };
+}
+
+export function hookRequests(
+  house: House,
+  name: string,
+  query: { cursor?: string; limit?: number },
+): Page<InboundRequest> {
+  const limit = query.limit ?? 50;
+  const rows = house.rows<InboundRow>(
+    "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
+    name,
+    query.cursor ?? "req_~",
+    limit,
+  );
+  const items = rows.map(viewInbound);
+  const last = items.at(-1);
+  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+}
+
+export function hookRequest(house: House, name: string, id: string): Answer<InboundRequest> {
+  const row = house.row<InboundRow>("SELECT id, hook, at, doc, body FROM inbound WHERE hook = ? AND id = ?", name, id);
+  return row === undefined ? { ok: false, code: "not_found" } : { ok: true, value: viewInbound(row) };
+}
+
+interface InboundRow {
+  id: string;
+  hook: string;
+  at: number;
+  doc: string;
+  body: string | null;
+}
+
+function viewInbound(row: InboundRow): InboundRequest {
+  const { outcome, messageId } = JSON.parse(row.doc) as StoredInbound;
+  return {
+    id: row.id,
+    hook: row.hook,
+    at: rfc3339(row.at),
+    outcome: outcome.outcome,
+    ...(messageId === undefined ? {} : { messageId }),
+    ...("jobId" in outcome && outcome.jobId !== undefined ? { jobId: outcome.jobId } : {}),
+    ...("transferId" in outcome && outcome.transferId !== undefined ? { transferId: outcome.transferId } : {}),
+    ...("problem" in outcome ? { problem: outcome.problem } : {}),
+    ...(row.body === null ? {} : { body: row.body }),
+  };
+}

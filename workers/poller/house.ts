@@ -1,0 +1,175 @@
+/**
+ * What every room of the Tracker shares: the tables, the clock, the agenda, and `change`, the one way to write. Inside
+ * `change` everything is one SQLite transaction; what it announces to the outside (queue hints, waiters, streams, the alarm)
+ * leaves only after the commit. A lost hint costs time, never truth: the agenda sends it again.
+ */
+
+import { type Now, systemNow, systemRandom } from "../../shared/clock.ts";
+import type { Event } from "../../shared/contract/event.ts";
+import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
+import { newId } from "../../shared/ids.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Env } from "./env.ts";
+
+export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "health";
+
+type Hint =
+  | { queue: "commands"; message: CommandMessage }
+  | { queue: "transfers"; message: TransferMessage }
+  | { queue: "callbacks"; message: CallbackMessage };
+
+/** What rooms use of a Durable Object's storage. */
+export type HouseStorage = Pick<DurableObjectStorage, "sql" | "transactionSync" | "getAlarm"> & {
+  setAlarm(at: number): Promise<void>;
+};
+
+/** The bindings that rooms use. */
+export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "PUBLIC_URL"> & {
+  COMMANDS: Sender<CommandMessage>;
+  TRANSFERS: Sender<TransferMessage>;
+  CALLBACKS: Sender<CallbackMessage>;
+};
+type Sender<T> = { send(message: T): Promise<unknown> };
+
+export class House {
+  readonly storage: HouseStorage;
+  readonly sql: SqlStorage;
+  readonly env: HouseEnv;
+  readonly name: string;
+  readonly log: Log;
+  readonly now: Now;
+  readonly sleep: (ms: number) => Promise<void>;
+  #hints: Hint[] = [];
+  #events: Event[] = [];
+  #depth = 0;
+  /** Set by the Tracker: called after each commit with the events that it made. */
+  onCommit: (events: Event[]) => void = () => {};
+
+  /** `now` and `sleep` are the real ones unless a test holds the clock. */
+  constructor(parts: {
+    storage: HouseStorage;
+    env: HouseEnv;
+    name: string;
+    log: Log;
+    now?: Now;
+    sleep?: (ms: number) => Promise<void>;
+  }) {
+    this.storage = parts.storage;
+    this.sql = parts.storage.sql;
+    this.env = parts.env;
+    this.name = parts.name;
+    this.log = parts.log;
+    this.now = parts.now ?? systemNow;
+    this.sleep = parts.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
+  }
+
+  id(prefix: string): string {
+    return newId(prefix, this.now(), systemRandom);
+  }
+
+  /** An id that sorts before every id made at or after that time. */
+  idAt(prefix: string, at: number): string {
+    return newId(prefix, at, (count) => new Uint8Array(count));
+  }
+
+  random(): number {
+    return Math.random();
+  }
+
+  rows<T>(query: string, ...bindings: SqlStorageValue[]): T[] {
+    return this.sql.exec(query, ...bindings).toArray() as T[];
+  }
+
+  row<T>(query: string, ...bindings: SqlStorageValue[]): T | undefined {
+    return this.rows<T>(query, ...bindings)[0];
+  }
+
+  run(query: string, ...bindings: SqlStorageValue[]): void {
+    this.sql.exec(query, ...bindings);
+  }
+
+  /** One transaction. Nested calls join the outer one. */
+  change<T>(write: () => T): T {
+    if (this.#depth > 0) return write();
+    this.#depth++;
+    try {
+      const result = this.storage.transactionSync(write);
+      this.#depth--;
+      this.#flush();
+      return result;
+    } catch (error) {
+      this.#depth--;
+      this.#hints = [];
+      this.#events = [];
+      throw error;
+    }
+  }
+
+  /** Sends a queue message after the commit. */
+  hint(hint: Hint): void {
+    this.#hints.push(hint);
+  }
+
+  /** Something for waiters and streams, after the commit. */
+  announced(event: Event): void {
+    this.#events.push(event);
+  }
+
+  /** Something is due; an earlier time for the same thing wins only when `keepEarlier` says so. */
+  due(kind: AgendaKind, subject: string, at: number, keepEarlier = false): void {
+    const rule = keepEarlier ? "due_at = min(due_at, excluded.due_at)" : "due_at = excluded.due_at";
+    this.run(
+      `INSERT INTO agenda (kind, subject, due_at) VALUES (?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE SET ${rule}`,
+      kind,
+      subject,
+      Math.ceil(at),
+    );
+  }
+
+  notDue(kind: AgendaKind, subject: string): void {
+    this.run("DELETE FROM agenda WHERE kind = ? AND subject = ?", kind, subject);
+  }
+
+  meta(key: string): string | undefined {
+    return this.row<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)?.value;
+  }
+
+  setMeta(key: string, value: string): void {
+    this.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value);
+  }
+
+  /** The alarm is the smallest entry of the agenda. Not written when it already stands earlier or at that time. */
+  async arm(): Promise<void> {
+    const next = this.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda")?.at;
+    if (next === null || next === undefined) return;
+    const standing = await this.storage.getAlarm();
+    if (standing === null || standing > next) await this.storage.setAlarm(next);
+  }
+
+  #flush(): void {
+    const hints = this.#hints;
+    const events = this.#events;
+    this.#hints = [];
+    this.#events = [];
+    for (const { queue, message } of dedupe(hints)) {
+      const sent =
+        queue === "commands"
+          ? this.env.COMMANDS.send(message)
+          : queue === "transfers"
+            ? this.env.TRANSFERS.send(message)
+            : this.env.CALLBACKS.send(message);
+      sent.catch((error: unknown) => this.log({ event: "hint.lost", queue, error }));
+    }
+    this.arm().catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
+    if (events.length > 0) this.onCommit(events);
+  }
+}
+
+/** One callbacks message a commit is enough, however many lanes it filled. */
+function dedupe(hints: Hint[]): Hint[] {
+  const seen = new Set<string>();
+  return hints.filter((hint) => {
+    const key = hint.queue + JSON.stringify(hint.message);
+    return !seen.has(key) && seen.add(key);
+  });
+}

@@ -1,0 +1,85 @@
+/** The poller Worker: the Tracker, the sweep, the consumers of `commands` and `callbacks`, reads for people. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { systemNow } from "../../shared/clock.ts";
+import type { Caller } from "../../shared/contract/access.ts";
+import type { OpenedHook, PollerApi } from "../../shared/contract/rpc.ts";
+import { consoleSink, createLog, type Log } from "../../shared/log.ts";
+import { deliver } from "./callbacks.ts";
+import { command } from "./commands.ts";
+import type { Env } from "./env.ts";
+import * as reads from "./reads.ts";
+import { sweep } from "./sweep.ts";
+
+export { Tracker } from "./tracker.ts";
+
+const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
+
+/** What api may ask of this Worker, over a service binding. */
+export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
+  async openHook(connection: string, hook: string): Promise<OpenedHook | undefined> {
+    return (await this.env.TRACKER.getByName(connection).openHook(hook)) as OpenedHook | undefined;
+  }
+
+  async logs(connection: string, caller: Caller, job: string, stream: "stdout" | "stderr", tail: number) {
+    return reads.logs(this.env, log, connection, caller, job, stream, tail);
+  }
+
+  async systems(connection: string, caller: Caller) {
+    return reads.systems(this.env, log, connection, caller);
+  }
+
+  async system(connection: string, caller: Caller, system: string) {
+    return reads.oneSystem(this.env, log, connection, caller, system);
+  }
+
+  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
+    return reads.file(this.env, log, connection, caller, system, operation, input);
+  }
+
+  async connections({ cursor, limit }: { cursor?: string; limit?: number }) {
+    const page = await this.env.INDEX.list<{ live: boolean }>({
+      prefix: "connection/",
+      limit: limit ?? 100,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    const items = page.keys.map(({ name, metadata }) => ({
+      name: name.slice("connection/".length),
+      live: metadata?.live === true,
+    }));
+    return page.list_complete ? { items } : { items, cursor: page.cursor };
+  }
+}
+
+export default {
+  /**
+   * Every message is a hint: it is acknowledged unless the Tracker could not be reached. Dead letters are recorded where
+   * people can see them, and the agenda brings their work back.
+   */
+  async queue(batch: MessageBatch, env: Env): Promise<void> {
+    await Promise.all(
+      batch.messages.map(async (message) => {
+        try {
+          if (batch.queue === "commands") await command(message.body, env, log);
+          else if (batch.queue === "callbacks") await deliver(message.body, env, log);
+          else await bury(batch.queue, message.body, env);
+          message.ack();
+        } catch (error) {
+          log({ event: "message.failed", queue: batch.queue, attempts: message.attempts, error });
+          message.retry({ delaySeconds: Math.min(60, 2 ** message.attempts) });
+        }
+      }),
+    );
+  },
+
+  async scheduled(controller: ScheduledController, env: Env): Promise<void> {
+    await sweep(env, log, controller.scheduledTime);
+  },
+} satisfies ExportedHandler<Env>;
+
+async function bury(queue: string, body: unknown, env: Env): Promise<void> {
+  const connection =
+    typeof body === "object" && body !== null && "connection" in body ? String(body.connection) : undefined;
+  log({ event: "message.dead", queue, connection, body });
+  if (connection !== undefined && /^[a-z0-9][a-z0-9-]{0,62}$/.test(connection))
+    await env.TRACKER.getByName(connection).rememberDead(queue, JSON.stringify(body));
+}

@@ -1,0 +1,130 @@
+/** Rows of jobs, and the one way in which a step of a job becomes true: record, events, outputs and waiters together. */
+
+import type { Event } from "../../shared/contract/event.ts";
+import type { Job, JobsQuery } from "../../shared/contract/job.ts";
+import type { Page } from "../../shared/contract/rpc.ts";
+import { isEndedJob } from "../../shared/contract/states.ts";
+import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
+import { nextRoundAt } from "../../shared/domain/pace.ts";
+import type { House } from "./house.ts";
+import { announce } from "./ledger.ts";
+import { endOutputs } from "./transfers.ts";
+
+export function jobRecord(house: House, id: string): JobRecord | undefined {
+  const row = house.row<{ doc: string }>("SELECT doc FROM jobs WHERE id = ?", id);
+  return row === undefined ? undefined : (JSON.parse(row.doc) as JobRecord);
+}
+
+export function insertJob(house: House, record: JobRecord): void {
+  house.run(
+    "INSERT INTO jobs (id, system, status, live, doc) VALUES (?, ?, ?, 1, ?)",
+    record.id,
+    record.system,
+    record.status,
+    JSON.stringify(record),
+  );
+  tell(house, record, [{ type: "job.accepted" }]);
+}
+
+/** Jobs of a system that the scheduler has to be asked about. */
+export function trackedJobs(house: House, system: string): JobRecord[] {
+  const now = house.now();
+  return house
+    .rows<{ doc: string }>("SELECT doc FROM jobs WHERE live = 1 AND system = ? ORDER BY id", system)
+    .map(({ doc }) => JSON.parse(doc) as JobRecord)
+    .filter((record) => isTracked(record, now));
+}
+
+/** Makes a step true. Call inside `house.change`. */
+export function applyJob(house: House, step: Step): JobRecord {
+  if (!step.changed) return step.record;
+  saveJob(house, step.record);
+  tell(house, step.record, step.announce);
+  if (step.announce.some(({ type }) => type === "job.succeeded" || type === "job.failed" || type === "job.cancelled")) {
+    endOutputs(house, step.record);
+    return settleJob(house, step.record.id);
+  }
+  return step.record;
+}
+
+/** After an output changed: the job's list of outputs follows, and the job is settled when the last has ended. */
+export function settleJob(house: House, id: string): JobRecord {
+  const record = jobRecord(house, id);
+  if (record === undefined) throw new Error(`job ${id} has no row`);
+  const statuses = new Map(
+    house
+      .rows<{ id: string; status: string }>("SELECT id, status FROM transfers WHERE job_id = ?", id)
+      .map((row) => [row.id, row.status]),
+  );
+  const outputs = record.outputs.map((output) => ({
+    ...output,
+    status: (statuses.get(output.transferId) ?? output.status) as typeof output.status,
+  }));
+  const followed: JobRecord =
+    JSON.stringify(outputs) === JSON.stringify(record.outputs) ? record : { ...record, outputs };
+  const step = settle(followed, house.now());
+  if (step.changed || followed !== record) saveJob(house, step.record);
+  tell(house, step.record, step.announce);
+  return step.record;
+}
+
+export function saveJob(house: House, record: JobRecord): void {
+  const live = !isEndedJob(record.status) || (record.revocableUntil ?? 0) > house.now() ? 1 : 0;
+  house.run(
+    "UPDATE jobs SET status = ?, live = ?, doc = ? WHERE id = ?",
+    record.status,
+    live,
+    JSON.stringify(record),
+    record.id,
+  );
+}
+
+function tell(house: House, record: JobRecord, announcements: Announcement[]): void {
+  for (const { type, extra } of announcements) {
+    const data: Event["data"] = { ...viewJob(record, house.name), ...extra };
+    announce(house, { type, subject: `jobs/${record.id}`, data, jobId: record.id });
+  }
+}
+
+/** Puts the next round of a system on the agenda. */
+export function paceRound(house: House, system: string, requestsPerMinute: number): void {
+  const now = house.now();
+  const paced = trackedJobs(house, system).map((record) => ({
+    status: record.status,
+    changedAt: record.changedAt,
+    doubtful: record.suspicion !== undefined || record.missingSince !== undefined || isEndedJob(record.status),
+    ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
+    ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
+  }));
+  const at = nextRoundAt(paced, requestsPerMinute, now, house.random());
+  if (at === undefined) house.notDue("round", system);
+  else house.due("round", system, at);
+}
+
+export function listJobs(house: House, query: JobsQuery, systems: string[] | undefined): Page<Job> {
+  const limit = query.limit ?? 50;
+  const label =
+    query.label === undefined
+      ? undefined
+      : {
+          name: query.label.slice(0, query.label.indexOf(":")),
+          value: query.label.slice(query.label.indexOf(":") + 1),
+        };
+  const conditions = ["id < ?"];
+  const bindings: SqlStorageValue[] = [query.cursor ?? "job_~"];
+  if (query.status !== undefined) conditions.push("status = ?") && bindings.push(query.status);
+  if (query.system !== undefined) conditions.push("system = ?") && bindings.push(query.system);
+  if (label !== undefined)
+    conditions.push("EXISTS (SELECT 1 FROM json_each(doc, '$.labels') WHERE key = ? AND value = ?)") &&
+      bindings.push(label.name, label.value);
+  if (systems !== undefined)
+    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(systems));
+  const rows = house.rows<{ doc: string }>(
+    `SELECT doc FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
+    ...bindings,
+    limit,
+  );
+  const items = rows.map(({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
+  const last = items.at(-1);
+  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+}

@@ -1,0 +1,64 @@
+/**
+ * The Tracker's tables, as numbered steps. A step is never edited once released: add the next one. A Tracker makes no table
+ * until its connection is created, so an unknown name leaves nothing behind.
+ */
+const STEPS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE keys (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE identities (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, doc TEXT NOT NULL);
+
+  CREATE TABLE requests (
+    actor TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, body_sha256 TEXT NOT NULL, answer TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (actor, route, key)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE jobs (id TEXT PRIMARY KEY, system TEXT NOT NULL, status TEXT NOT NULL, live INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX jobs_live ON jobs (system, id) WHERE live = 1;
+
+  CREATE TABLE transfers (id TEXT PRIMARY KEY, job_id TEXT, key TEXT NOT NULL, status TEXT NOT NULL, live INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX transfers_job ON transfers (job_id) WHERE job_id IS NOT NULL;
+  CREATE UNIQUE INDEX transfers_target ON transfers (key) WHERE live = 1;
+  CREATE TABLE parts (transfer TEXT NOT NULL, n INTEGER NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT, PRIMARY KEY (transfer, n)) WITHOUT ROWID;
+  CREATE TABLE debts (id TEXT PRIMARY KEY, transfer TEXT NOT NULL, open INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX debts_open ON debts (id) WHERE open = 1;
+  CREATE INDEX debts_transfer ON debts (transfer);
+
+  CREATE TABLE effects (id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, sent_at INTEGER, deadline INTEGER, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX effects_subject ON effects (subject);
+  CREATE TABLE agenda (kind TEXT NOT NULL, subject TEXT NOT NULL, due_at INTEGER NOT NULL, PRIMARY KEY (kind, subject)) WITHOUT ROWID;
+  CREATE INDEX agenda_due ON agenda (due_at);
+
+  CREATE TABLE events (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, subject TEXT NOT NULL, at INTEGER NOT NULL, body TEXT);
+  CREATE INDEX events_subject ON events (subject, sequence);
+  CREATE TABLE receivers (id TEXT PRIMARY KEY, job_id TEXT, status TEXT NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE INDEX receivers_job ON receivers (job_id) WHERE job_id IS NOT NULL;
+  CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY, receiver TEXT NOT NULL, sequence INTEGER NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL,
+    next_at INTEGER NOT NULL, resume_at INTEGER, tries INTEGER NOT NULL, lease_until INTEGER NOT NULL, lapses INTEGER NOT NULL, created_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX deliveries_lane ON deliveries (receiver, next_at) WHERE status = 'pending';
+  CREATE TABLE attempts (delivery TEXT NOT NULL, attempt INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (delivery, attempt)) WITHOUT ROWID;
+
+  CREATE TABLE hooks (name TEXT PRIMARY KEY, doc TEXT NOT NULL, secrets TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE inbound (id TEXT PRIMARY KEY, hook TEXT NOT NULL, message TEXT NOT NULL, body_sha256 TEXT NOT NULL, at INTEGER NOT NULL, doc TEXT NOT NULL, body TEXT) WITHOUT ROWID;
+  CREATE UNIQUE INDEX inbound_message ON inbound (hook, message);
+  CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
+  `,
+];
+
+/** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */
+export function exists(sql: SqlStorage): boolean {
+  return sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").toArray().length > 0;
+}
+
+/** Brings the tables to the newest step. Call inside a transaction. */
+export function migrate(sql: SqlStorage): void {
+  const done = exists(sql)
+    ? Number(sql.exec("SELECT value FROM meta WHERE key = 'schema'").toArray()[0]?.value ?? 0)
+    : 0;
+  if (done === STEPS.length) return;
+  for (const step of STEPS.slice(done)) sql.exec(step);
+  sql.exec("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", String(STEPS.length));
+}

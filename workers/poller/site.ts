@@ -1,0 +1,314 @@
+/**
+ * The site behind a connection: its settings, its token, its budget, and clients made of them. Everything that this
+ * connection sends to FirecREST passes the one budget kept here.
+ */
+import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Egress } from "../../shared/egress/egress.ts";
+import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
+import { createFirecrest } from "../../shared/firecrest/client.ts";
+import { FirecrestError } from "../../shared/firecrest/errors.ts";
+import type { Api, Firecrest, SiteParameters, SystemStatus } from "../../shared/firecrest/port.ts";
+import { type Credential, createTokenSource, type StoredToken } from "../../shared/firecrest/token.ts";
+import type { Seal } from "../../shared/seal.ts";
+import type { House } from "./house.ts";
+
+/** A connection's settings without its secret. */
+export interface SiteConfig {
+  api: Api;
+  url: string;
+  auth: {
+    type: "client_credentials" | "api_key";
+    tokenUrl: string;
+    clientId?: string;
+    method?: "client_secret_post" | "client_secret_basic";
+  };
+  requestsPerMinute: number;
+  account?: string;
+  storageOrigins?: string[];
+  createdAt: number;
+}
+
+/** What the site told about itself, refreshed now and then. */
+export interface SiteFacts {
+  systems: SystemStatus[];
+  parameters: SiteParameters;
+  at: number;
+}
+
+export const DEFAULT_REQUESTS_PER_MINUTE = 60;
+/** KV refuses shorter lives. */
+const KV_MIN_TTL_SECONDS = 60;
+
+export class Site {
+  readonly #house: House;
+  readonly #seal: Seal;
+  readonly #egress: Egress;
+  #budget: Budget | undefined;
+  #token: { config: string; source: (renew?: boolean) => Promise<string> } | undefined;
+
+  constructor(house: House, seal: Seal, egress: Egress) {
+    this.#house = house;
+    this.#seal = seal;
+    this.#egress = egress;
+  }
+
+  config(): SiteConfig {
+    const text = this.#house.meta("site");
+    if (text === undefined) throw new Error("the connection has no site");
+    return JSON.parse(text) as SiteConfig;
+  }
+
+  /** The site's first staged link tells where its object store is; every later link must lead there too. */
+  learnStorage(link: string): void {
+    const config = this.config();
+    if (config.storageOrigins !== undefined) return;
+    const storageOrigins = [new URL(link).origin];
+    this.#house.change(() => this.#house.setMeta("site", JSON.stringify({ ...config, storageOrigins })));
+  }
+
+  facts(): SiteFacts | undefined {
+    const text = this.#house.meta("facts");
+    return text === undefined ? undefined : (JSON.parse(text) as SiteFacts);
+  }
+
+  /** Forgets what was derived from older settings. */
+  changed(): void {
+    this.#budget = undefined;
+    this.#token = undefined;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- budget
+
+  #current(): Budget {
+    this.#budget ??= {
+      ...createBudget(this.config().requestsPerMinute, this.#house.now()),
+      pausedUntil: Number(this.#house.meta("paused_until") ?? 0),
+    };
+    return this.#budget;
+  }
+
+  /** Undefined when granted, else the time at which to ask again, in ms. */
+  take(n: number, priority: Priority): number | undefined {
+    const taken = take(this.#current(), this.#house.now(), n, priority);
+    this.#budget = taken.budget;
+    return taken.granted ? undefined : taken.retryAt;
+  }
+
+  /** Settles a grant against what was really used. */
+  settle(granted: number, used: number): void {
+    if (granted !== used) this.#budget = spend(this.#current(), this.#house.now(), used - granted);
+  }
+
+  /** The site said "too many": nothing leaves until its time is over, also after a restart. */
+  pause(seconds: number | undefined): void {
+    const now = this.#house.now();
+    this.#budget = pause(this.#current(), now, seconds);
+    const until = this.#budget.pausedUntil;
+    this.#house.change(() => this.#house.setMeta("paused_until", String(until)));
+  }
+
+  budgetView(): { requestsPerMinute: number; available: number; pausedUntil?: number } {
+    const now = this.#house.now();
+    const { budget } = take(this.#current(), now, 0, "user");
+    const view = { requestsPerMinute: budget.requestsPerMinute, available: Math.max(0, Math.floor(budget.tokens)) };
+    return budget.pausedUntil > now ? { ...view, pausedUntil: budget.pausedUntil } : view;
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- token
+
+  /** A bearer token with at least a minute left. One fetch serves all callers; it outlives the object sealed in KV. */
+  async token(renew = false): Promise<string> {
+    const text = this.#house.meta("site") ?? "";
+    if (this.#token?.config !== text) {
+      const credential = await this.#credential();
+      // Another caller may have been first while the credential was opened: then its source is the one that counts.
+      if (this.#token?.config !== text) this.#token = { config: text, source: this.#source(credential) };
+    }
+    return this.#token.source(renew);
+  }
+
+  async #credential(): Promise<Credential> {
+    const { auth } = this.config();
+    const sealed = this.#house.meta("credential");
+    if (sealed === undefined) throw new Error("the connection has no credential");
+    const secret = await this.#seal.open(sealed, {
+      purpose: "credential",
+      connection: this.#house.name,
+      id: "credential",
+    });
+    if (auth.type === "api_key") return { type: "api_key", tokenUrl: auth.tokenUrl, apiKey: secret };
+    return {
+      type: "client_credentials",
+      tokenUrl: auth.tokenUrl,
+      clientId: auth.clientId ?? "",
+      clientSecret: secret,
+      ...(auth.method === undefined ? {} : { method: auth.method }),
+    };
+  }
+
+  #source(credential: Credential): (renew?: boolean) => Promise<string> {
+    const house = this.#house;
+    const binding = { purpose: "token", connection: house.name, id: "token" };
+    const key = `token/${house.name}`;
+    return createTokenSource({
+      credential,
+      fetch: (url, init) => this.#egress.stream(url, init, { purpose: "token", storageOrigins: [credential.tokenUrl] }),
+      cache: {
+        get: async () => {
+          const sealed = await house.env.TOKENS.get(key);
+          return sealed === null ? undefined : (JSON.parse(await this.#seal.open(sealed, binding)) as StoredToken);
+        },
+        put: async (token) => {
+          const lifeSeconds = Math.floor((token.expiresAt - house.now()) / 1000);
+          if (lifeSeconds < KV_MIN_TTL_SECONDS) return;
+          await house.env.TOKENS.put(key, await this.#seal.seal(JSON.stringify(token), binding), {
+            expirationTtl: lifeSeconds,
+          });
+        },
+      },
+      now: house.now,
+      log: (line) => house.log({ event: "token", ...line }),
+    });
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- client
+
+  /** A client whose requests were granted before (`take`), counted so that the grant can be settled. */
+  client(): { firecrest: Firecrest; requests: () => number } {
+    let requests = 0;
+    const firecrest = clientOf(this.config(), this.#egress, {
+      token: (renew) => this.token(renew),
+      now: this.#house.now,
+      sleep: this.#house.sleep,
+      log: (line) => this.#house.log({ event: "firecrest", ...line }),
+      onRequest: () => requests++,
+    });
+    return { firecrest, requests: () => requests };
+  }
+}
+
+/** What the Tracker answers to a consumer that needs a token. */
+export type TokenAnswer =
+  | { ok: true; token: string }
+  | {
+      ok: false;
+      code: FirecrestError["code"];
+      retry: FirecrestError["retry"];
+      message: string;
+      retryAfterSeconds?: number;
+    };
+
+/** The Tracker's tokens for a client outside of it. */
+export const tokenFrom =
+  (ask: (renew?: boolean) => Promise<TokenAnswer>) =>
+  async (renew?: boolean): Promise<string> => {
+    const answer = await ask(renew);
+    if (answer.ok) return answer.token;
+    const { code, retry, retryAfterSeconds } = answer;
+    throw new FirecrestError(answer.message, {
+      code,
+      retry,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    });
+  };
+
+/** A client for this site, wherever it runs: in the Tracker, or in a consumer that asks the Tracker for tokens. */
+export function clientOf(
+  config: Pick<SiteConfig, "api" | "url" | "storageOrigins">,
+  egress: Egress,
+  deps: {
+    token(renew?: boolean): Promise<string>;
+    now(): number;
+    sleep?(ms: number): Promise<void>;
+    log(line: Record<string, unknown>): void;
+    onRequest?(): void;
+  },
+): Firecrest {
+  return createFirecrest({
+    api: config.api,
+    url: config.url,
+    token: deps.token,
+    fetch: (url, init) => {
+      deps.onRequest?.();
+      // Its own address and no other: a redirect or a link in an answer leads nowhere.
+      return egress.stream(url, init, { purpose: "firecrest", storageOrigins: [config.url] });
+    },
+    fetchStaged: (url, init) =>
+      egress.stream(url, init, { purpose: "staged", storageOrigins: config.storageOrigins ?? [url] }),
+    now: deps.now,
+    sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
+    log: deps.log,
+  });
+}
+
+const PLATFORMS: Record<string, { path: string; systems: string[] }> = {
+  "cscs-hpc": { path: "hpc", systems: ["daint", "eiger"] },
+  "cscs-ml": { path: "ml", systems: ["bristen", "clariden"] },
+  "cscs-cw": { path: "cw", systems: ["santis"] },
+};
+const CSCS_TOKEN_URL = "https://auth.cscs.ch/auth/realms/firecrest-clients/protocol/openid-connect/token";
+
+/** The settings and the secret that a request to make a connection names. CSCS answers v2 since December 2025. */
+export function readRequest(request: ConnectionRequest, now: number): { config: SiteConfig; secret: string } {
+  const common = {
+    requestsPerMinute: request.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
+    createdAt: now,
+    ...(request.account === undefined ? {} : { account: request.account }),
+    ...(request.storageOrigins === undefined
+      ? {}
+      : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),
+  };
+  if ("preset" in request) {
+    const url = `https://api.cscs.ch/${PLATFORMS[request.preset]?.path}/firecrest/v2`;
+    if ("apiKey" in request.auth)
+      return {
+        config: {
+          api: "v2",
+          url,
+          auth: { type: "api_key", tokenUrl: request.auth.tokenUrl ?? CSCS_TOKEN_URL },
+          ...common,
+        },
+        secret: request.auth.apiKey,
+      };
+    return {
+      config: {
+        api: "v2",
+        url,
+        auth: { type: "client_credentials", tokenUrl: CSCS_TOKEN_URL, clientId: request.auth.clientId },
+        ...common,
+      },
+      secret: request.auth.clientSecret,
+    };
+  }
+  const { auth } = request;
+  const base = { api: request.api, url: request.url.replace(/\/+$/, ""), ...common };
+  if (auth.type === "api_key")
+    return { config: { ...base, auth: { type: "api_key", tokenUrl: auth.tokenUrl } }, secret: auth.apiKey };
+  return {
+    config: {
+      ...base,
+      auth: {
+        type: "client_credentials",
+        tokenUrl: auth.tokenUrl,
+        clientId: auth.clientId,
+        ...(auth.method === undefined ? {} : { method: auth.method }),
+      },
+    },
+    secret: auth.clientSecret,
+  };
+}
+
+/** What is wrong with a site and what to do, in words for the connection's owner. */
+export function diagnose(error: unknown): string {
+  if (!(error instanceof FirecrestError)) return "The site could not be checked; it will be tried again.";
+  const advice: Partial<Record<FirecrestError["code"], string>> = {
+    token_refused: "Check clientId, clientSecret and tokenUrl.",
+    token_unavailable: "Check tokenUrl, or wait if the identity provider is down.",
+    unauthorized: "Check that the credential belongs to this deployment.",
+    rate_limited: "Lower requestsPerMinute, or ask the site for a larger plan.",
+    network: "Check url, or wait if the site is in maintenance.",
+    gateway: "The site may be in maintenance.",
+    not_found: "Check url and api (v1 or v2).",
+  };
+  return [error.message, advice[error.code]].filter(Boolean).join(". ");
+}

@@ -1,0 +1,158 @@
+/** The submission of a job, from the plan to the scheduler's id, through every doubt. */
+import { isEndedJob, type JobReason } from "../../shared/contract/states.ts";
+import { LOOKUP_OFFSETS_MS, type LookupVerdict, lookedUp, retryDelayMs } from "../../shared/domain/effect.ts";
+import { endedByUs, submitted } from "../../shared/domain/job.ts";
+import type { NameLookup } from "../../shared/firecrest/port.ts";
+import { type EffectRecord, effectsOf, hintAt, move, plan } from "./effects.ts";
+import type { House } from "./house.ts";
+import { applyJob, jobRecord, saveJob } from "./jobs.ts";
+
+/** A request that the site cannot take for this long ends in a person's hands. */
+export const SUBMIT_PATIENCE_MS = 24 * 3_600_000;
+
+/** `begin` of a submission: the job leaves `accepted`. Answers false when there is nothing left to submit. */
+export function beginSubmission(house: House, effect: EffectRecord): boolean {
+  const job = jobRecord(house, effect.subject);
+  if (job === undefined || isEndedJob(job.status) || job.schedulerId !== undefined) return false;
+  if (job.status !== "submitting") saveJob(house, { ...job, status: "submitting", changedAt: house.now() });
+  return true;
+}
+
+/** The scheduler has the job. A cancel that was asked for meanwhile goes out now. */
+export function adopted(
+  house: House,
+  effect: EffectRecord,
+  taken: { schedulerId: string; workingDirectory?: string; stdoutPath?: string; stderrPath?: string },
+  warning?: { code: string; message: string },
+): void {
+  const job = jobRecord(house, effect.subject);
+  if (job === undefined) return;
+  move(house, effect, "done");
+  const warned = warning === undefined ? job : { ...job, warnings: [...job.warnings, warning] };
+  const next = applyJob(house, submitted(warned, taken, house.now()));
+  if (next.cancelRequestedAt !== undefined) plan(house, "cancel", next.id);
+  house.due("round", next.system, house.now() + 1_000, true);
+}
+
+/** The site refused the job, for good. */
+export function refused(house: House, effect: EffectRecord, reason: JobReason, detail: string): void {
+  move(house, effect, "refused", { doc: { lastError: detail } });
+  const job = jobRecord(house, effect.subject);
+  if (job !== undefined) applyJob(house, endedByUs(job, "failed", reason, detail, house.now()));
+}
+
+/** Nothing reached the site: again later, until patience ends. */
+export function submitLater(
+  house: House,
+  effect: EffectRecord,
+  detail: string,
+  retryAfterSeconds: number | undefined,
+): void {
+  const now = house.now();
+  if (now - effect.doc.plannedAt > SUBMIT_PATIENCE_MS)
+    return refused(house, effect, "rejected", `The site could not be reached for a day. Last: ${detail}`);
+  move(house, effect, "planned", {
+    dueAt: now + retryDelayMs(effect.attempt, house.random(), retryAfterSeconds),
+    doc: { lastError: detail },
+  });
+}
+
+/** It may have been submitted: from here on only looking decides. Untagged jobs cannot be looked up: a person decides. */
+export function submissionUnknown(house: House, effect: EffectRecord, detail: string): void {
+  const job = jobRecord(house, effect.subject);
+  if (job === undefined) return;
+  if (!job.tagged) {
+    move(house, effect, "unknown");
+    refusedUnknown(
+      house,
+      { ...effect, state: "unknown" },
+      "The answer to the submission was lost, and this script cannot carry a tag to find the job again.",
+    );
+    return;
+  }
+  const sentAt = effect.sentAt ?? house.now();
+  move(house, effect, "unknown", {
+    dueAt: Math.max(house.now(), sentAt + LOOKUP_OFFSETS_MS[0]),
+    doc: { lastError: detail, ambiguity: { sentAt, lookups: 0 } },
+  });
+}
+
+function refusedUnknown(house: House, effect: EffectRecord, detail: string): void {
+  refused(
+    house,
+    effect,
+    "outcome_unknown",
+    `${detail} Check the scheduler for the job's name before submitting it again.`,
+  );
+}
+
+/** One look for the job by its name. `look` is undefined when the site could not be read. */
+export function looked(house: House, effectId: string, look: NameLookup | undefined): LookupVerdict | undefined {
+  const effect = effectsByIdUnknown(house, effectId);
+  const ambiguity = effect?.doc.ambiguity;
+  if (effect === undefined || ambiguity === undefined) return undefined;
+  const verdict = lookedUp(
+    ambiguity,
+    look && {
+      requestedAt: look.requestedAt,
+      conclusive: look.conclusive,
+      matches: look.matches.map((match) => ({
+        schedulerId: match.schedulerId,
+        state: match.state,
+        ran: match.startedAt !== undefined || (match.elapsedSeconds ?? 0) > 0,
+      })),
+    },
+    effect.doc.resends ?? 0,
+    house.now(),
+  );
+  switch (verdict.do) {
+    case "adopt": {
+      const match = look?.matches.find((m) => m.schedulerId === verdict.schedulerId);
+      const paths = { ...pick(match, "workingDirectory"), ...pick(match, "stdoutPath"), ...pick(match, "stderrPath") };
+      const several = {
+        code: "several_jobs",
+        message: `More than one job carries this name on the machine; ${verdict.schedulerId} is followed. Check the others.`,
+      };
+      adopted(house, effect, { schedulerId: verdict.schedulerId, ...paths }, verdict.several ? several : undefined);
+      break;
+    }
+    case "resend": {
+      const { ambiguity: _, handle: _h, ...doc } = effect.doc;
+      house.run(
+        "UPDATE effects SET state = 'planned', doc = ? WHERE id = ?",
+        JSON.stringify({ ...doc, resends: (doc.resends ?? 0) + 1 }),
+        effect.id,
+      );
+      hintAt(house, effect);
+      break;
+    }
+    case "give_up":
+      refusedUnknown(house, effect, "The answers to three submissions were lost, and the job was never found.");
+      break;
+    case "wait":
+      house.run(
+        "UPDATE effects SET doc = ? WHERE id = ?",
+        JSON.stringify({ ...effect.doc, ambiguity: verdict.ambiguity }),
+        effect.id,
+      );
+      house.due("effect", effect.id, verdict.untilMs);
+      break;
+  }
+  return verdict;
+}
+
+function effectsByIdUnknown(house: House, id: string): EffectRecord | undefined {
+  const subject = house.row<{ subject: string }>(
+    "SELECT subject FROM effects WHERE id = ? AND state = 'unknown'",
+    id,
+  )?.subject;
+  return subject === undefined ? undefined : effectsOf(house, subject).find((effect) => effect.id === id);
+}
+
+function pick<K extends "workingDirectory" | "stdoutPath" | "stderrPath">(
+  from: Partial<Record<K, string>> | undefined,
+  key: K,
+): Partial<Record<K, string>> {
+  const value = from?.[key];
+  return value === undefined ? {} : ({ [key]: value } as Record<K, string>);
+}

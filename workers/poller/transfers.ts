@@ -1,0 +1,251 @@
+/** Rows of transfers, parts and debts, and the steps that tie them together. */
+import type { Event } from "../../shared/contract/event.ts";
+import type { Page } from "../../shared/contract/rpc.ts";
+import { isEndedTransfer, type LinkState } from "../../shared/contract/states.ts";
+import type { Transfer, TransfersQuery } from "../../shared/contract/transfer.ts";
+import { type Announcement, isWanted, type JobRecord } from "../../shared/domain/job.ts";
+import {
+  linkMoved,
+  moved,
+  type TransferRecord,
+  type TransferStep,
+  viewTransfer,
+} from "../../shared/domain/transfer.ts";
+import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import type { Api, Handle } from "../../shared/firecrest/port.ts";
+import { tagOf } from "../../shared/ids.ts";
+import { effectsOf, move, plan, withdraw } from "./effects.ts";
+import type { House } from "./house.ts";
+import { settleJob } from "./jobs.ts";
+import { announce } from "./ledger.ts";
+
+/** A staged link, owed until its release is proven or its end is known. Its id is that of the staging effect. */
+export interface DebtRecord {
+  id: string;
+  transferId: string;
+  state: LinkState;
+  openedAt: number;
+  system: string;
+  /** What was staged: the path itself, or the symlink made for it. */
+  stagedPath?: string;
+  handle?: Handle;
+  /** The link as JWE; nulled at the end. */
+  sealedLink?: string;
+  expiresAt?: number;
+  releases: number;
+  /** When the site was first asked to release: Swift deletes ten minutes later. */
+  releasedAt?: number;
+}
+
+const OPEN_LINKS: readonly LinkState[] = ["owed", "releasing", "unreleasable"];
+
+export function transferRecord(house: House, id: string): TransferRecord | undefined {
+  const row = house.row<{ doc: string }>("SELECT doc FROM transfers WHERE id = ?", id);
+  return row === undefined ? undefined : (JSON.parse(row.doc) as TransferRecord);
+}
+
+/** Whether another live transfer already aims at this key. */
+export function isKeyTaken(house: House, key: string): boolean {
+  return house.row("SELECT 1 FROM transfers WHERE key = ? AND live = 1", key) !== undefined;
+}
+
+export function insertTransfer(house: House, record: TransferRecord): void {
+  house.run(
+    "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, 1, ?)",
+    record.id,
+    record.jobId ?? null,
+    record.key,
+    record.status,
+    JSON.stringify(record),
+  );
+}
+
+function saveTransfer(house: House, record: TransferRecord): void {
+  house.run(
+    "UPDATE transfers SET status = ?, live = ?, doc = ? WHERE id = ?",
+    record.status,
+    isEndedTransfer(record.status) ? 0 : 1,
+    JSON.stringify(record),
+    record.id,
+  );
+}
+
+/** Makes a step true. Call inside `house.change`. */
+export function applyTransfer(house: House, step: TransferStep): TransferRecord {
+  if (!step.changed) return step.record;
+  const { record } = step;
+  saveTransfer(house, record);
+  tell(house, record, step.announce);
+  if (
+    isEndedTransfer(record.status) &&
+    record.endedAt === record.changedAt &&
+    step.announce.some(({ type }) => type !== "transfer.released" && type !== "transfer.unreleased")
+  ) {
+    endTransfer(house, record);
+  }
+  return record;
+}
+
+function tell(house: House, record: TransferRecord, announcements: Announcement[]): void {
+  for (const { type } of announcements) {
+    const data: Event["data"] = viewTransfer(record, house.name);
+    announce(house, { type, subject: `transfers/${record.id}`, data, jobId: record.jobId });
+  }
+}
+
+/** An ended transfer stops what was planned, gives back its R2 upload if it did not store, pays its debts, and settles its job. */
+function endTransfer(house: House, record: TransferRecord): void {
+  withdraw(house, record.id);
+  if (record.status !== "stored" && record.upload !== undefined)
+    plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
+  for (const debt of openDebts(house, record.id)) payDebt(house, debt);
+  if (record.symlink !== undefined) plan(house, "tidy", record.id);
+  if (record.jobId !== undefined) settleJob(house, record.jobId);
+}
+
+export function failTransfer(house: House, record: TransferRecord, reason: string, detail: string): TransferRecord {
+  return applyTransfer(house, moved(record, "failed", house.now(), { reason, detail }));
+}
+
+/** The transfer's own work begins: a staging is planned and its debt opened, together. */
+export function startDownload(house: House, record: TransferRecord, api: Api): TransferRecord {
+  const unusable = checkPath(api, "stage", record.path);
+  if (unusable !== undefined && !needsSymlink(api, record.path)) {
+    return failTransfer(house, record, "invalid_path", `The path ${unusable}.`);
+  }
+  const { waiting: _, ...ready } = record;
+  // An awkwardly named file is staged through a link beside it; on record before it is made, so that it is always removed.
+  return planStaging(
+    house,
+    unusable === undefined ? ready : { ...ready, symlink: linkBeside(record.path, tagOf(record.id)) },
+  );
+}
+
+/** Plans a staging: the debt opens in the same transaction. */
+export function planStaging(house: House, record: TransferRecord): TransferRecord {
+  const now = house.now();
+  const effect = plan(house, "stage", record.id);
+  saveDebt(
+    house,
+    { id: effect, transferId: record.id, state: "owed", openedAt: now, system: record.system, releases: 0 },
+    true,
+  );
+  const { sha256: _h, upload: _u, ...clean } = record;
+  const step = moved({ ...clean, copiedBytes: 0 }, "staging", now, { link: { state: "owed" } });
+  return applyTransfer(house, step);
+}
+
+/** The link died or the file changed under us: the old link is paid, the parts are dropped, and the file is staged anew. */
+export function restage(house: House, record: TransferRecord): TransferRecord {
+  for (const debt of openDebts(house, record.id)) payDebt(house, debt);
+  if (record.upload !== undefined) plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
+  house.run("DELETE FROM parts WHERE transfer = ?", record.id);
+  return planStaging(house, { ...record, restaged: record.restaged + 1 });
+}
+
+/** Called when a job ends: wanted outputs start, others are cancelled. */
+export function endOutputs(house: House, job: JobRecord): void {
+  const api = (house.meta("api") ?? "v1") as Api;
+  for (const output of job.outputs) {
+    const record = transferRecord(house, output.transferId);
+    if (record === undefined || record.waiting !== true) continue;
+    if (!isWanted(output.when, job.status)) {
+      applyTransfer(
+        house,
+        moved(record, "cancelled", house.now(), {
+          reason: "not_wanted",
+          detail: `Only fetched on ${output.when}; the job ${job.status}.`,
+        }),
+      );
+      continue;
+    }
+    const resolved = resolvePath(job.workingDirectory, output.path);
+    if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
+    else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ debts
+
+export function debtRecord(house: House, id: string): DebtRecord | undefined {
+  const row = house.row<{ doc: string }>("SELECT doc FROM debts WHERE id = ?", id);
+  return row === undefined ? undefined : (JSON.parse(row.doc) as DebtRecord);
+}
+
+export function openDebts(house: House, transferId: string): DebtRecord[] {
+  return house
+    .rows<{ doc: string }>("SELECT doc FROM debts WHERE transfer = ? AND open = 1 ORDER BY id", transferId)
+    .map(({ doc }) => JSON.parse(doc) as DebtRecord);
+}
+
+export function saveDebt(house: House, debt: DebtRecord, isNew = false): void {
+  const open = OPEN_LINKS.includes(debt.state) ? 1 : 0;
+  if (open === 0) delete debt.sealedLink;
+  if (isNew)
+    house.run(
+      "INSERT INTO debts (id, transfer, open, doc) VALUES (?, ?, ?, ?)",
+      debt.id,
+      debt.transferId,
+      open,
+      JSON.stringify(debt),
+    );
+  else house.run("UPDATE debts SET open = ?, doc = ? WHERE id = ?", open, JSON.stringify(debt), debt.id);
+  if (open === 0) house.notDue("debt", debt.id);
+}
+
+/** Moves a debt; the transfer shows and announces it when it is the transfer's newest. */
+export function moveDebt(house: House, debt: DebtRecord, to: LinkState, facts: Partial<DebtRecord> = {}): DebtRecord {
+  const next: DebtRecord = { ...debt, ...facts, state: to };
+  saveDebt(house, next);
+  const newest = house.row<{ id: string }>(
+    "SELECT id FROM debts WHERE transfer = ? ORDER BY id DESC LIMIT 1",
+    debt.transferId,
+  )?.id;
+  const transfer = transferRecord(house, debt.transferId);
+  if (transfer !== undefined && newest === debt.id) {
+    const step = linkMoved(transfer, to, house.now(), next.expiresAt);
+    if (step.changed) {
+      saveTransfer(house, step.record);
+      tell(house, step.record, step.announce);
+    }
+  }
+  return next;
+}
+
+/**
+ * Pays a debt. With a link (or a handle that can be released) the release is planned; a staging that is still under way is
+ * waited for; one that was never sent owes nothing.
+ */
+export function payDebt(house: House, debt: DebtRecord): void {
+  const staging = effectsOf(house, debt.transferId).find((effect) => effect.id === debt.id);
+  if (staging?.state === "planned" || staging?.state === "refused") {
+    if (staging.state === "planned") move(house, staging, "refused");
+    moveDebt(house, debt, "none");
+    return;
+  }
+  if (debt.sealedLink === undefined) return;
+  if (debt.handle?.releasable === false) {
+    // v2 has no way to release: the link is forgotten, the log files go, and the date of its end is on record.
+    moveDebt(house, debt, "expires", debt.expiresAt === undefined ? {} : { expiresAt: debt.expiresAt });
+    plan(house, "release", debt.id);
+    return;
+  }
+  moveDebt(house, debt, "releasing");
+  plan(house, "release", debt.id);
+}
+
+export function listTransfers(house: House, query: TransfersQuery): Page<Transfer> {
+  const limit = query.limit ?? 50;
+  const conditions = ["id < ?"];
+  const bindings: SqlStorageValue[] = [query.cursor ?? "tr_~"];
+  if (query.status !== undefined) conditions.push("status = ?") && bindings.push(query.status);
+  if (query.job !== undefined) conditions.push("job_id = ?") && bindings.push(query.job);
+  const rows = house.rows<{ doc: string }>(
+    `SELECT doc FROM transfers WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
+    ...bindings,
+    limit,
+  );
+  const items = rows.map(({ doc }) => viewTransfer(JSON.parse(doc) as TransferRecord, house.name));
+  const last = items.at(-1);
+  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+}

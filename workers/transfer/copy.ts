@@ -1,0 +1,125 @@
+/** One segment of a copy: staged file → parts of an R2 multipart upload. Nothing appears under the key before `complete`. */
+import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/rpc.ts";
+import { copyInAnyOrder } from "./any-order.ts";
+import { asFailure, CopyFailure, Stopped, TrackerLost } from "./failure.ts";
+import { objectOptions } from "./finish.ts";
+import { copyInOrder } from "./in-order.ts";
+import { Ledger } from "./ledger.ts";
+import { MAX_OBJECT_BYTES, missingParts, type Part, partBytesFor } from "./parts.ts";
+import { type Clock, retried } from "./patience.ts";
+import type { Session } from "./session.ts";
+import { type FetchStaged, type OpenRead, StagedFile } from "./source.ts";
+
+type Upload = NonNullable<CopyWork["upload"]>;
+
+/** What the Tracker is told while the copy runs, for one effect. Both throw `TrackerLost` when it cannot be reached. */
+export interface CopyReport {
+  started(upload: Upload): Promise<{ go: boolean; upload: Upload }>;
+  partsDone(parts: PartDone[]): Promise<{ go: boolean }>;
+}
+
+export interface CopyDeps {
+  bucket: Pick<R2Bucket, "createMultipartUpload" | "resumeMultipartUpload">;
+  fetch: FetchStaged;
+  clock: Clock;
+  report: CopyReport;
+}
+
+/** An outcome, what this segment moved, and for the log, what was behind a failure. */
+export interface CopyResult {
+  outcome: ByteOutcome;
+  parts: number;
+  bytes: number;
+  cause?: unknown;
+}
+
+/** Copies until all parts are stored, the segment is over, or something ends it. Throws `TrackerLost` and nothing else. */
+export async function copy(work: CopyWork, deps: CopyDeps): Promise<CopyResult> {
+  const stop = new AbortController();
+  const over = new AbortController();
+  const ledger = new Ledger(deps.report.partsDone, stop);
+  const beating = ledger.beat(deps.clock, over.signal);
+  let ended: Pick<CopyResult, "outcome" | "cause">;
+  try {
+    ended = { outcome: await segment(work, deps, ledger, stop) };
+  } catch (error) {
+    ended = endedBy(error);
+  } finally {
+    over.abort();
+    await beating;
+    await ledger.settle();
+  }
+  if (stop.signal.reason instanceof TrackerLost) throw stop.signal.reason;
+  return { ...ended, parts: ledger.parts, bytes: ledger.bytes };
+}
+
+function endedBy(error: unknown): Pick<CopyResult, "outcome" | "cause"> {
+  if (error instanceof TrackerLost) throw error;
+  // A cancel is the Tracker's own word: there is nothing to tell it but that this segment has ended.
+  if (error instanceof Stopped) return { outcome: { kind: "paused" } };
+  const failure = asFailure(error);
+  return { outcome: failure.outcome(), cause: failure.cause };
+}
+
+async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: AbortController): Promise<ByteOutcome> {
+  const { clock } = deps;
+  const startedAt = clock.now();
+  const totalBytes = work.upload?.totalBytes ?? work.expectedBytes;
+  if (totalBytes === 0) throw new CopyFailure("never", "an empty file has no parts to copy");
+  if (totalBytes > MAX_OBJECT_BYTES) throw new CopyFailure("never", "the file is larger than R2's largest object");
+
+  const cut = { partBytes: work.upload?.partBytes ?? partBytesFor(totalBytes), totalBytes };
+  const missing = missingParts(cut, work.parts);
+  if (missing[0] === undefined && work.mode === "parts") return { kind: "copied", totalBytes };
+
+  const file = new StagedFile(work.url, { totalBytes, etag: work.upload?.sourceEtag }, deps.fetch);
+  const first = await retried(clock, stop.signal, () => file.open(firstRange(work, missing, totalBytes), stop.signal));
+  try {
+    const store = work.upload
+      ? deps.bucket.resumeMultipartUpload(work.objectKey, work.upload.uploadId)
+      : await begin(work, deps, stop.signal, { ...cut, ...(file.etag !== undefined && { sourceEtag: file.etag }) });
+    const session: Session = { work, file, cut, store, stored: work.parts, ledger, clock, stop, startedAt };
+    return await run(session, missing, first);
+  } finally {
+    first.end();
+  }
+}
+
+/** The read that also tells what the staged file is: the beginning of everything, or the first part that is missing. */
+function firstRange({ mode }: CopyWork, [part]: readonly Part[], totalBytes: number): { from: number; bytes: number } {
+  return mode === "hash" || part === undefined ? { from: 0, bytes: totalBytes } : part;
+}
+
+async function run(session: Session, missing: readonly Part[], first: OpenRead): Promise<ByteOutcome> {
+  const { work, file } = session;
+  const copied: ByteOutcome = { kind: "copied", totalBytes: file.totalBytes };
+  if (work.mode === "parts" && first.ranged)
+    return (await copyInAnyOrder(session, missing, first)) ? copied : { kind: "paused" };
+  const end = await copyInOrder(session, first);
+  if (!end.done) return { kind: "paused" };
+  return { ...copied, ...(end.sha256 !== undefined && { sha256: end.sha256 }) };
+}
+
+/**
+ * Makes the R2 upload and hears which one counts. A crash between the two leaves an upload that nobody knows; R2 removes such
+ * uploads by itself after seven days.
+ */
+async function begin(
+  { objectKey, transfer, metadata }: CopyWork,
+  { bucket, clock, report }: CopyDeps,
+  signal: AbortSignal,
+  seen: Omit<Upload, "uploadId">,
+): Promise<R2MultipartUpload> {
+  const made = await retried(clock, signal, () =>
+    bucket.createMultipartUpload(objectKey, objectOptions(transfer, metadata)),
+  );
+  const { go, upload } = await report.started({ uploadId: made.uploadId, ...seen });
+  if (go && upload.uploadId === made.uploadId) return made;
+
+  await made.abort().catch(() => {});
+  if (!go) throw new Stopped("the Tracker said stop");
+  if (upload.totalBytes !== seen.totalBytes || upload.sourceEtag !== seen.sourceEtag)
+    throw new CopyFailure("changed", "the staged file is another one than at the first start");
+  if (upload.partBytes !== seen.partBytes) throw new CopyFailure("later", "another start cut the file in another way");
+  return bucket.resumeMultipartUpload(objectKey, upload.uploadId);
+}

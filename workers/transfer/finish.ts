@@ -1,0 +1,59 @@
+/** The ends of an upload: completed, aborted, or an empty object made directly. */
+import type { ByteOutcome, ByteWork } from "../../shared/contract/rpc.ts";
+import { asFailure, CopyFailure } from "./failure.ts";
+
+type WorkOf<Kind extends ByteWork["kind"]> = Extract<ByteWork, { kind: Kind }>;
+
+/** Every object carries its transfer's id: after a lost answer that is how our own object is known again. */
+export const objectOptions = (transfer: string, metadata: Record<string, string>) => ({
+  customMetadata: { ...metadata, transferId: transfer },
+  httpMetadata: { contentType: "application/octet-stream" },
+});
+
+/** Makes the object out of its parts. Doing it twice answers the same twice. Throws `CopyFailure`, or what R2 throws. */
+export async function complete(work: WorkOf<"complete">, bucket: R2Bucket): Promise<ByteOutcome> {
+  const there = await bucket.head(work.objectKey);
+  // The answer of an earlier try may have been lost after the object was made.
+  if (there !== null && isOurs(there, work, work.bytes)) return completed(there);
+  // R2 completes uploads without conditions, so an object that comes between this look and the next line is replaced.
+  if (there !== null && !work.overwrite) throw alreadyThere();
+
+  const parts = work.parts.map(({ n, etag }) => ({ partNumber: n, etag })).sort((a, b) => a.partNumber - b.partNumber);
+  const object = await bucket.resumeMultipartUpload(work.objectKey, work.uploadId).complete(parts);
+  if (object.size !== work.bytes) {
+    await bucket.delete(work.objectKey);
+    throw new CopyFailure(
+      "never",
+      `the parts made an object of ${object.size} bytes, not ${work.bytes}; it was removed`,
+    );
+  }
+  return completed(object);
+}
+
+/** Removes an unfinished upload with its parts. An upload that R2 does not know counts as removed. */
+export async function abort(work: WorkOf<"abort">, bucket: R2Bucket): Promise<ByteOutcome> {
+  try {
+    await bucket.resumeMultipartUpload(work.objectKey, work.uploadId).abort();
+  } catch (error) {
+    if (asFailure(error).why !== "upload_gone") throw error;
+  }
+  return { kind: "aborted" };
+}
+
+/** Makes an empty object. */
+export async function putEmpty(work: WorkOf<"put_empty">, bucket: R2Bucket): Promise<ByteOutcome> {
+  const options = objectOptions(work.transfer, work.metadata);
+  const onlyIf = new Headers(work.overwrite ? {} : { "if-none-match": "*" });
+  const object = await bucket.put(work.objectKey, "", { ...options, onlyIf });
+  if (object !== null) return completed(object);
+  const there = await bucket.head(work.objectKey);
+  if (there !== null && isOurs(there, work, 0)) return completed(there);
+  throw alreadyThere();
+}
+
+const completed = ({ etag, size }: R2Object): ByteOutcome => ({ kind: "completed", etag, bytes: size });
+
+const isOurs = (object: R2Object, { transfer }: { transfer: string }, bytes: number): boolean =>
+  object.customMetadata?.transferId === transfer && object.size === bytes;
+
+const alreadyThere = () => new CopyFailure("exists", "another object is already under this key");
