@@ -6,6 +6,10 @@ export interface BenchOptions {
   bytes: number | undefined;
   /** How often each row is measured; the median is told. */
   runs: number | undefined;
+  /** How long others are run for real, in seconds. */
+  seconds: number | undefined;
+  /** The largest number of jobs or requests that is tried. */
+  most: number | undefined;
 }
 
 export interface Bench {

@@ -1,17 +1,18 @@
-/** `npm run bench [-- name …] [--bytes 5e9] [--runs 3]`: prints one table per claim and keeps it under bench/results. */
+/** `npm run bench [-- name …] [--bytes 5e9] [--runs 3] [--seconds 600] [--most 1000]`: prints one table per claim and keeps it under bench/results. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench } from "./bench.ts";
 import { GIB } from "./bench.ts";
 import { bytes } from "./bytes.ts";
 import { copyLoop } from "./copy-loop.ts";
+import { requests } from "./requests.ts";
 import { formatTable } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [bytes, copyLoop];
+const BENCHES: readonly Bench[] = [requests, bytes, copyLoop];
 
-/** Numbers mean little without the machine that made them. */
+/** Numbers mean little without the machine that made them, and what else it did at the time. */
 const machine = () => ({
   cpu: cpus()[0]?.model ?? "unknown",
   cores: cpus().length,
@@ -31,9 +32,14 @@ function wholeNumber(name: string, text: string | undefined): number | undefined
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { bytes: { type: "string" }, runs: { type: "string" } },
+  options: { bytes: { type: "string" }, runs: { type: "string" }, seconds: { type: "string" }, most: { type: "string" } },
 });
-const options = { bytes: wholeNumber("bytes", values.bytes), runs: wholeNumber("runs", values.runs) };
+const options = {
+  bytes: wholeNumber("bytes", values.bytes),
+  runs: wholeNumber("runs", values.runs),
+  seconds: wholeNumber("seconds", values.seconds),
+  most: wholeNumber("most", values.most),
+};
 const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));
 if (unknown.length > 0)
   throw new RangeError(`no benchmark ${unknown.join(", ")}; there are ${BENCHES.map(({ name }) => name).join(", ")}`);
@@ -42,11 +48,12 @@ const folder = join(import.meta.dirname, "results");
 await mkdir(folder, { recursive: true });
 for (const bench of BENCHES) {
   if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+  const loadBefore = Math.round((loadavg()[0] ?? 0) * 100) / 100;
   const table = await bench.run(options);
   const at = new Date().toISOString();
-  console.log(`\n${formatTable(table)}\n${at} on ${Object.values(machine()).join(", ")}\n`);
+  console.log(`\n${formatTable(table)}\n${at} on ${Object.values(machine()).join(", ")}; load before ${loadBefore}\n`);
   await writeFile(
     join(folder, `${bench.name}.json`),
-    `${JSON.stringify({ at, machine: machine(), options, ...table }, null, 2)}\n`,
+    `${JSON.stringify({ at, machine: machine(), loadBefore, options, ...table }, null, 2)}\n`,
   );
 }

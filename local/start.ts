@@ -56,7 +56,11 @@ Ctrl-C stops it; nothing accepted is lost. Deleting .firewatch/ starts anew.`);
     await launched.stop();
     process.exit(code);
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    // Miniflare would end the process at once; the order is ours: unpublish, stop the Workers, then the site.
+    process.removeAllListeners(signal);
+    process.on(signal, () => void stop(0));
+  }
   // A killed parent sends no signal: it is noticed by being somebody else's child.
   const parent = process.ppid;
   setInterval(() => {

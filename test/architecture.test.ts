@@ -1,7 +1,9 @@
 /** The lines of the house, drawn once and held here: who may import whom, and who may touch the world. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { bundle } from "../local/bundle.ts";
-import { reachable, readSource, readSources, type Source, usesGlobal } from "./support/sources.ts";
+import { ROOT, reachable, readSource, readSources, type Source, usesGlobal } from "./support/sources.ts";
 
 /** A room of the house: its files, the rooms it may reach into, and the packages it may use. */
 interface Room {
@@ -152,6 +154,23 @@ describe("the world", () => {
 
 it("no file that runs is longer than 400 lines", () => {
   expect(production.filter(({ lines }) => lines > 400).map(({ file, lines }) => `${file}: ${lines} lines`)).toEqual([]);
+});
+
+it("the documentation names files that are there", () => {
+  const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: ROOT })];
+  const missing = pages.flatMap((page) => {
+    const named = readFileSync(join(ROOT, page), "utf8").matchAll(
+      /`([\w.-]+(?:\/[\w.-]+)+\.(?:ts|mjs|md|json|toml))`/g,
+    );
+    return [...named]
+      .map(([, file]) => file ?? "")
+      .filter(
+        (file) =>
+          !file.startsWith(".") && !["", "workers", "docs"].some((folder) => existsSync(join(ROOT, folder, file))),
+      )
+      .map((file) => `${page} names ${file}`);
+  });
+  expect(missing).toEqual([]);
 });
 
 describe("the walker itself", () => {

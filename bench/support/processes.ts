@@ -91,6 +91,17 @@ export async function useOfCommand(command: string): Promise<Use> {
   return { seconds, cpuSeconds: user + system, peakBytes: peak };
 }
 
+/** What a program prints to its standard output. Throws with its errors where it fails or is not there. */
+export async function commandOutput(program: string, args: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const texts = { stdout: "", stderr: "" };
+  child.stdout.on("data", (text) => (texts.stdout += String(text)));
+  child.stderr.on("data", (text) => (texts.stderr += String(text)));
+  const [code] = await once(child, "close");
+  if (code !== 0) throw new Error(`${program} ${args[0] ?? ""} ended with ${code}: ${texts.stderr.trim().split("\n").at(-1)}`);
+  return texts.stdout.trim();
+}
+
 /** Whether a program is installed. */
 export async function installed(program: string): Promise<boolean> {
   const child = spawn("bash", ["-c", `command -v ${program}`], { stdio: "ignore" });

@@ -12,11 +12,12 @@ import type { Clock } from "./clock.ts";
 import { diskStore } from "./disk-store.ts";
 import type { Faults } from "./faults.ts";
 import { ConnectionLost } from "./gateway.ts";
+import { responseWithNames } from "./header-names.ts";
 import type { Host } from "./host.ts";
 import type { ClientAccount } from "./oidc.ts";
 import { type ProcessHostOptions, processHost } from "./process-host.ts";
 import type { Site } from "./site.ts";
-import { createSiteServer, type SiteOptions } from "./site-server.ts";
+import { createSiteServer, isV2, type SiteOptions } from "./site-server.ts";
 import { diskSegments } from "./staging/disk-segments.ts";
 import type { Store } from "./store.ts";
 import type { V2Options } from "./v2/options.ts";
@@ -88,6 +89,7 @@ export async function startFirecrest(options: FirecrestOptions): Promise<Running
   });
 
   const http = createServer(
+    { ServerResponse: responseWithNames(isV2) },
     getRequestListener((request, env) => answer(server.fetch, request, env), { overrideGlobalObjects: false }),
   );
   http.keepAliveTimeout = KEEP_ALIVE_MS;

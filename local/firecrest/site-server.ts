@@ -128,6 +128,9 @@ export async function createSiteServer(options: SiteOptions): Promise<SiteServer
   };
 }
 
+/** Whether a path (or path and query) is v2's. */
+export const isV2 = (path: string): boolean => isBelow(path, V2_PATH);
+
 function isBelow(path: string, prefix: string): boolean {
   return path === prefix || path.startsWith(`${prefix}/`);
 }

@@ -109,12 +109,10 @@ export function linkMoved(record: TransferRecord, to: LinkState, now: number, ex
     return { record, announce: [], changed: false };
   const ends = expiresAt ?? record.link.expiresAt;
   const link = ends === undefined ? { state: to } : { state: to, expiresAt: ends };
+  // Known to be unreleasable once is enough: that its time is over then is no news.
+  const unreleased = to === "unreleasable" || (to === "expires" && record.link.state !== "unreleasable");
   const announce: Announcement[] =
-    to === "released"
-      ? [{ type: "transfer.released" }]
-      : to === "unreleasable" || to === "expires"
-        ? [{ type: "transfer.unreleased" }]
-        : [];
+    to === "released" ? [{ type: "transfer.released" }] : unreleased ? [{ type: "transfer.unreleased" }] : [];
   return { record: { ...record, link, changedAt: now }, announce, changed: true };
 }
 

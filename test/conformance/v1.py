@@ -6,6 +6,8 @@ import io
 import os
 import sys
 import tarfile
+import zipfile
+from pathlib import Path
 
 import firecrest
 from judge import (
@@ -78,7 +80,7 @@ def mkdir_and_ls(site: Site, client):
     deep = client.list_files(MACHINE, str(place), recursive=True)
     [row] = [entry for entry in deep if entry["name"].endswith("file.txt")]
     equal((row["type"], row["size"], row["user"]), ("-", "5", site.user))
-    error = refused(firecrest.HeaderException, lambda: client.mkdir(MACHINE, f"{place}/a"))
+    error = refused(firecrest.FirecrestException, lambda: client.mkdir(MACHINE, f"{place}/a"))
     contains(error.responses[-1].headers, "X-Exists")
     error = refused(firecrest.HeaderException, lambda: client.list_files(MACHINE, f"{place}/nowhere"))
     contains(error.responses[-1].headers, "X-Invalid-Path")
@@ -108,10 +110,10 @@ def modes_and_owners(site: Site, client):
     client.chown(MACHINE, f"{place}/file", owner=site.user)
     client.chown(MACHINE, f"{place}/file")
     stat = client.stat(MACHINE, f"{place}/file")
-    equal((stat["size"], stat["mode"]), (4, 0o100640 & 0o7777))
+    equal((stat["size"], stat["mode"]), (4, 0o100640))
     (place / "link").symlink_to("file")
     assert client.stat(MACHINE, f"{place}/link")["size"] == 4
-    equal(client.stat(MACHINE, f"{place}/link", dereference=True)["mode"], 0o640)
+    equal(client.stat(MACHINE, f"{place}/link", dereference=True)["mode"], 0o100640)
 
 
 @case
@@ -136,8 +138,6 @@ def archives(site: Site, client):
 @case
 def extract_formats(site: Site, client):
     """extract of .tar, .tar.bz2 and .zip, made by another program, with `extension` named"""
-    import zipfile
-
     place = site.place()
     (place / "data").write_text("data")
     for name, kind in (("a.tar", "w"), ("a.tar.bz2", "w:bz2")):
@@ -152,16 +152,11 @@ def extract_formats(site: Site, client):
 
 
 @case
-def slow_archives(site: Site, client):
-    """compress and extract go on as jobs when the command took too long"""
+def patient_archives(site: Site, client):
+    """compress and extract by a client that would go on as a job"""
     place = site.place()
     (place / "tree").mkdir()
     (place / "tree/data").write_text("data")
-    client.TIMEOUT_STR = "Command has finished with timeout signal"
-    error = refused(
-        Exception, lambda: client.compress(MACHINE, f"{place}/nowhere", f"{place}/x.tar.gz", fail_on_timeout=False)
-    )
-    assert isinstance(error, firecrest.FirecrestException)
     client.compress(MACHINE, f"{place}/tree", f"{place}/x.tar.gz", fail_on_timeout=False)
     (place / "out").mkdir()
     client.extract(MACHINE, f"{place}/x.tar.gz", f"{place}/out", fail_on_timeout=False)
@@ -176,14 +171,14 @@ def contents(site: Site, client):
     (place / "thirty").write_text(lines)
     contains(client.file_type(MACHINE, f"{place}/thirty"), "ASCII text")
     equal(client.checksum(MACHINE, f"{place}/thirty"), sha256(lines.encode()))
-    equal(client.head(MACHINE, f"{place}/thirty"), "".join(f"{number}\n" for number in range(1, 11)).rstrip("\n"))
-    equal(client.head(MACHINE, f"{place}/thirty", lines="2"), "1\n2")
+    equal(client.head(MACHINE, f"{place}/thirty"), "".join(f"{number}\n" for number in range(1, 11)))
+    equal(client.head(MACHINE, f"{place}/thirty", lines="2"), "1\n2\n")
     equal(client.head(MACHINE, f"{place}/thirty", bytes="3"), "1\n2")
-    equal(client.head(MACHINE, f"{place}/thirty", lines="28", skip_ending=True), "1\n2")
-    equal(client.tail(MACHINE, f"{place}/thirty", lines="2"), "29\n30")
-    equal(client.tail(MACHINE, f"{place}/thirty", bytes="3"), "30")
-    equal(client.tail(MACHINE, f"{place}/thirty", lines="29", skip_beginning=True), "29\n30")
-    equal(client.view(MACHINE, f"{place}/thirty"), lines.rstrip("\n"))
+    equal(client.head(MACHINE, f"{place}/thirty", lines="28", skip_ending=True), "1\n2\n")
+    equal(client.tail(MACHINE, f"{place}/thirty", lines="2"), "29\n30\n")
+    equal(client.tail(MACHINE, f"{place}/thirty", bytes="3"), "30\n")
+    equal(client.tail(MACHINE, f"{place}/thirty", lines="29", skip_beginning=True), "29\n30\n")
+    equal(client.view(MACHINE, f"{place}/thirty"), lines)
 
 
 @case
@@ -264,10 +259,8 @@ def submits(site: Site, client):
     job = client.submit(MACHINE, script_str=JOB)
     assert job["firecrest_taskid"] and job["result"] == "Job submitted", job
     equal(end_of(client, job["jobid"]), "COMPLETED")
-    out = site.home.parent.parent.joinpath(job["job_file_out"]).read_text()
-    equal(out, f"hello from {job['jobid']}\n")
-    equal(open(job["job_file_err"]).read(), "careful\n")
-    contains(open(job["job_data_out"] or job["job_file_out"]).read() if job["job_data_out"].startswith("/") else job["job_data_out"], "")
+    equal(Path(job["job_file_out"]).read_text(), f"hello from {job['jobid']}\n")
+    equal(Path(job["job_file_err"]).read_text(), "careful\n")
 
 
 @case
@@ -277,8 +270,7 @@ def submits_files(site: Site, client):
     script = site.local("job.sh", JOB)
     job = client.submit(MACHINE, script_local_path=str(script), account="project", env_vars={"GREETING": "hello"})
     equal(end_of(client, job["jobid"]), "COMPLETED")
-    directory = os.path.dirname(job["job_file"])
-    equal(open(f"{directory}/greeting.txt").read(), "hello\n")
+    equal((Path(job["job_file"]).parent / "greeting.txt").read_text(), "hello\n")
     (place / "remote.sh").write_text(JOB)
     job = client.submit(MACHINE, script_remote_path=f"{place}/remote.sh")
     equal(end_of(client, job["jobid"]), "COMPLETED")

@@ -4,8 +4,9 @@ import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/eff
 import { moved, proofFor, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
-import { linkBinding, startOver } from "./far.ts";
+import { linkBinding } from "./far.ts";
 import type { House } from "./house.ts";
+import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
 
 /** Long enough to move a few hundred MB, short enough that a lost invocation is noticed soon. */
@@ -218,7 +219,10 @@ function failed(
   };
   switch (outcome.why) {
     case "later":
-      if (record.attempt >= MAX_ATTEMPTS) return give();
+      if (record.attempt >= MAX_ATTEMPTS) {
+        give();
+        return;
+      }
       move(house, record, "planned", {
         dueAt: house.now() + retryDelayMs(record.attempt, house.random(), outcome.retryAfterSeconds),
         doc: { lastError: outcome.detail },
@@ -226,7 +230,8 @@ function failed(
       return;
     case "never":
     case "exists":
-      return give();
+      give();
+      return;
     case "link_dead":
     case "changed":
     case "upload_gone":

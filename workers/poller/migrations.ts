@@ -46,6 +46,24 @@ const STEPS: readonly string[] = [
   CREATE UNIQUE INDEX inbound_message ON inbound (hook, message);
   CREATE TABLE dead (id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL);
   `,
+  // A lane knows itself when it is due; an event knows its system.
+  `
+  ALTER TABLE deliveries ADD COLUMN borrowed INTEGER NOT NULL DEFAULT 0;
+  DROP INDEX deliveries_lane;
+  CREATE INDEX deliveries_due ON deliveries (receiver, next_at, sequence) WHERE status = 'pending';
+  CREATE INDEX deliveries_leased ON deliveries (receiver, lease_until) WHERE lease_until > 0;
+  CREATE INDEX deliveries_open ON deliveries (receiver, status) WHERE status <> 'delivered';
+  CREATE INDEX deliveries_event ON deliveries (sequence);
+
+  ALTER TABLE receivers ADD COLUMN due_at INTEGER;
+  CREATE INDEX receivers_due ON receivers (due_at) WHERE due_at IS NOT NULL;
+  UPDATE receivers SET due_at = 0 WHERE status = 'active';
+  DELETE FROM agenda WHERE kind = 'lane';
+  INSERT INTO agenda (kind, subject, due_at) VALUES ('lane', '', 0);
+
+  ALTER TABLE events ADD COLUMN system TEXT;
+  UPDATE events SET system = json_extract(body, '$.data.system') WHERE body IS NOT NULL;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

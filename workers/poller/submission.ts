@@ -49,8 +49,10 @@ export function submitLater(
   retryAfterSeconds: number | undefined,
 ): void {
   const now = house.now();
-  if (now - effect.doc.plannedAt > SUBMIT_PATIENCE_MS)
-    return refused(house, effect, "rejected", `The site could not be reached for a day. Last: ${detail}`);
+  if (now - effect.doc.plannedAt > SUBMIT_PATIENCE_MS) {
+    refused(house, effect, "rejected", `The site could not be reached for a day. Last: ${detail}`);
+    return;
+  }
   move(house, effect, "planned", {
     dueAt: now + retryDelayMs(effect.attempt, house.random(), retryAfterSeconds),
     doc: { lastError: detail },

@@ -10,11 +10,12 @@ import type { Firecrest, Handle, HandleState, NameLookup, TrackedJob } from "../
 import type { Desk } from "./accept.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
-import { linkBinding, linkKnown, overdue, stagingLooked, startOver } from "./far.ts";
+import { linkBinding } from "./far.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
 import { retire } from "./retention.ts";
+import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
 import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
 import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
 

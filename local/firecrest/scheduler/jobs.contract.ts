@@ -33,6 +33,10 @@ export function jobsContract(name: string, start: () => Promise<Subject>): void 
       return await rowOf(subject, seat, id);
     };
 
+    /** The controller knows at once. */
+    const reachRunning = ({ until }: Subject, seat: Seat, id: string) =>
+      until(async () => (await shown(seat, id)).state === "RUNNING");
+
     it(
       "run and write their output",
       within(async (subject, seat) => {
@@ -94,7 +98,7 @@ export function jobsContract(name: string, start: () => Promise<Subject>): void 
       within(async (subject, seat) => {
         const { text, seconds } = subject.shortLimit;
         const id = await submit(subject, seat, script(`#SBATCH --time=${text}`, "#FAKE sleep 600", "sleep 600"));
-        await reach(subject, seat, id, "RUNNING");
+        await reachRunning(subject, seat, id);
         expect(await reach(subject, seat, id, "TIMEOUT")).toMatchObject({
           exitCode: 0,
           signal: 0,
@@ -108,7 +112,7 @@ export function jobsContract(name: string, start: () => Promise<Subject>): void 
       within(async (subject, seat) => {
         const running = await submit(subject, seat, script("#FAKE sleep 600", "sleep 600"));
         const held = await submit(subject, seat, script("true"), { hold: true });
-        await reach(subject, seat, running, "RUNNING");
+        await reachRunning(subject, seat, running);
         const stranger = await subject.host.as(subject.other);
         expect(await complaint(stranger.jobs.cancel(running))).toContain("Access/permission denied");
         expect(await seat.jobs.cancel(running)).toBe(`scancel: Terminating job ${running}`);
@@ -129,7 +133,7 @@ export function jobsContract(name: string, start: () => Promise<Subject>): void 
           seat,
           script(`#SBATCH -c ${node?.cpus}`, "#FAKE sleep 2", "#FAKE exit 1", `sleep ${subject.beatSeconds}; exit 1`),
         );
-        await reach(subject, seat, first, "RUNNING");
+        await reachRunning(subject, seat, first);
         const second = await submit(subject, seat, script("true"));
         const third = await submit(subject, seat, script("true"));
         const held = await submit(subject, seat, script("#SBATCH --hold", "true"));
@@ -181,7 +185,7 @@ export function jobsContract(name: string, start: () => Promise<Subject>): void 
           seat,
           script("#FAKE sleep 600", "case $SLURM_RESTART_COUNT in ''|0) sleep 600 ;; esac"),
         );
-        await reach(subject, seat, id, "RUNNING");
+        await reachRunning(subject, seat, id);
         await seat.jobs.requeue(id);
         await subject.until(async () => (await shown(seat, id)).restarts === 1);
         await reach(subject, seat, id, "RUNNING", "COMPLETED");

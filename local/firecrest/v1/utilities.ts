@@ -202,7 +202,8 @@ export function utilitiesRoutes(site: Site): Hono<Env> {
   const cutText = (c: Ctx, command: "head" | "tail", defaults: (size: () => Promise<number>) => Promise<Cut>) => {
     const path = c.req.query("targetPath");
     return checked(c, command, { targetPath: path }, async ({ files }) => {
-      const [bytes, lines] = [c.req.query("bytes"), c.req.query("lines")];
+      // The asynchronous official client sends both, empty, when it means neither.
+      const [bytes, lines] = [c.req.query("bytes") || undefined, c.req.query("lines") || undefined];
       if (bytes !== undefined && lines !== undefined) {
         return refusal(c, `Error on ${command} operation`, "Can not specify both 'bytes' and 'lines'");
       }

@@ -1,0 +1,173 @@
+/**
+ * The rooms of one Tracker under one roof: what they share, the gate that lets callers in, and the two ways in which callers
+ * wait. The Tracker's entrances are in `tracker.ts`.
+ */
+import { systemNow } from "../../shared/clock.ts";
+import type { Caller, Scope } from "../../shared/contract/access.ts";
+import type { Event } from "../../shared/contract/event.ts";
+import type { Job } from "../../shared/contract/job.ts";
+import type { Answer, Refusal } from "../../shared/contract/rpc.ts";
+import { isEndedJob } from "../../shared/contract/states.ts";
+import { viewJob } from "../../shared/domain/job.ts";
+import type { Egress } from "../../shared/egress/egress.ts";
+import { egressFrom } from "../../shared/egress/settings.ts";
+import { consoleSink, createLog } from "../../shared/log.ts";
+import type { Seal } from "../../shared/seal.ts";
+import type * as acceptance from "./accept.ts";
+import * as access from "./access.ts";
+import { type Env, sealOf } from "./env.ts";
+import { House } from "./house.ts";
+import * as jobs from "./jobs.ts";
+import { exists, migrate } from "./migrations.ts";
+import { Site, type SiteConfig } from "./site.ts";
+import { openStream, pushEvents, type Streams } from "./streams.ts";
+import { attend } from "./tracking.ts";
+
+type Waiter = { subject: string; wake: () => void };
+
+export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
+
+export class Rooms {
+  readonly house: House;
+  readonly seal: Seal;
+  readonly egress: Egress;
+  readonly site: Site;
+  readonly streams: Streams;
+  readonly #waiters = new Set<Waiter>();
+  #attending: Promise<void> | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    const name = state.id.name ?? "";
+    const log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller", connection: name } });
+    this.house = new House({ storage: state.storage, env, name, log });
+    this.seal = sealOf(env);
+    this.egress = egressFrom(env, log);
+    this.site = new Site(this.house, this.seal, this.egress);
+    this.streams = { state, house: this.house };
+    if (exists(state.storage.sql)) state.storage.transactionSync(() => migrate(state.storage.sql));
+    this.house.onCommit = (events) => this.#committed(events);
+  }
+
+  get desk(): acceptance.Desk {
+    return { house: this.house, site: this.site, seal: this.seal, egress: this.egress };
+  }
+
+  exists(): boolean {
+    return exists(this.house.sql);
+  }
+
+  /** Lets a caller in, or answers why not: the one gate of every call that people make. */
+  admit(caller: Caller, scope: Scope, system?: string): { ok: true; value: access.Actor } | Refusal {
+    if (this.exists()) return access.admit(this.house, caller, scope, system);
+    return caller.kind === "admin" ? NOT_FOUND : { ok: false, code: "unauthorized" };
+  }
+
+  /** A connection that does not exist yet can only be made by the administrator. */
+  admitCreator(caller: Caller): { ok: true; value: access.Actor } | Refusal {
+    if (this.exists()) return this.admit(caller, "connection:admin");
+    return caller.kind === "admin" ? { ok: true, value: { name: "admin" } } : { ok: false, code: "unauthorized" };
+  }
+
+  async with<T>(caller: Caller, scope: Scope, work: (actor: access.Actor) => T | Promise<T>): Promise<T | Refusal> {
+    const admitted = this.admit(caller, scope);
+    return admitted.ok ? work(admitted.value) : admitted;
+  }
+
+  value<T>(value: T | undefined): Answer<T> {
+    return value === undefined ? NOT_FOUND : { ok: true, value };
+  }
+
+  /** A job as it is, or as it is when it rests: a caller may wait for that. */
+  async awaitJob(
+    actor: access.Actor,
+    id: string,
+    wait?: { seconds: number; until: "ended" | "settled" },
+  ): Promise<Answer<Job>> {
+    const deadline = systemNow() + (wait?.seconds ?? 0) * 1000;
+    for (;;) {
+      const record = jobs.jobRecord(this.house, id);
+      if (record === undefined) return NOT_FOUND;
+      if (actor.systems !== undefined && !actor.systems.includes(record.system)) return NOT_FOUND;
+      const ended = isEndedJob(record.status) && (wait?.until !== "settled" || record.settledAt !== undefined);
+      const left = deadline - systemNow();
+      if (ended || record.status === "lost" || left <= 0) return { ok: true, value: viewJob(record, this.house.name) };
+      await this.#nextEvent(`jobs/${id}`, left);
+    }
+  }
+
+  /** For a read that a person waits for: lets them in, takes the budget, tells where the site is. */
+  async read(
+    caller: Caller,
+    scope: Scope,
+    system: string | undefined,
+    requests: number,
+  ): Promise<Answer<{ site: SiteConfig }>> {
+    const admitted = this.admit(caller, scope, system);
+    if (!admitted.ok) return admitted;
+    const wait = this.site.take(requests, "user");
+    if (wait !== undefined) {
+      const retryAfterSeconds = Math.max(1, Math.ceil((wait - systemNow()) / 1000));
+      return {
+        ok: false,
+        code: "rate_limited",
+        detail: "The connection's request budget for FirecREST is used up for the moment.",
+        retryAfterSeconds,
+      };
+    }
+    return { ok: true, value: { site: this.site.config() } };
+  }
+
+  /** Where a job's output is, as far as the record knows. */
+  output(id: string): Answer<{ system: string; schedulerId?: string; stdoutPath?: string; stderrPath?: string }> {
+    const record = jobs.jobRecord(this.house, id);
+    if (record === undefined) return NOT_FOUND;
+    const { system, schedulerId, stdoutPath, stderrPath } = record;
+    return {
+      ok: true,
+      value: {
+        system,
+        ...(schedulerId === undefined ? {} : { schedulerId }),
+        ...(stdoutPath === undefined ? {} : { stdoutPath }),
+        ...(stderrPath === undefined ? {} : { stderrPath }),
+      },
+    };
+  }
+
+  /** The event stream, for api only: who asks stands in a header, since a WebSocket starts as a request. */
+  async stream(request: Request): Promise<Response> {
+    const caller = request.headers.get("x-caller");
+    const admitted: { ok: true; value: access.Actor } | Refusal =
+      caller === null ? { ok: false, code: "unauthorized" } : this.admit(JSON.parse(caller) as Caller, "jobs:read");
+    if (admitted.ok) return openStream(this.streams, request);
+    const status = admitted.code === "not_found" ? 404 : admitted.code === "forbidden" ? 403 : 401;
+    return Response.json({ code: admitted.code }, { status });
+  }
+
+  /** One pass at a time: alarm and sweep join the one that runs. */
+  async attend(): Promise<void> {
+    this.#attending ??= attend(this.desk).finally(() => {
+      this.#attending = undefined;
+    });
+    await this.#attending;
+    await this.house.arm();
+  }
+
+  #committed(events: Event[]): void {
+    pushEvents(this.streams, events);
+    const subjects = new Set(events.map(({ subject }) => subject));
+    for (const waiter of this.#waiters) if (subjects.has(waiter.subject)) waiter.wake();
+  }
+
+  #nextEvent(subject: string, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = { subject, wake: () => done() };
+      const timer = setTimeout(() => done(), timeoutMs);
+      const done = () => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        resolve();
+      };
+      this.#waiters.add(waiter);
+    });
+  }
+}
