@@ -30,7 +30,12 @@ export default defineConfig({
             miniflare: {
               cf: false,
               r2Buckets: { OBJECTS: "firewatch-objects" },
-              bindings: { SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]' },
+              bindings: {
+                SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]',
+                // A run of chaos is repeated by its seed.
+                CHAOS_SEED: process.env.CHAOS_SEED ?? "",
+                CHAOS_JOBS: process.env.CHAOS_JOBS ?? (process.env.CI ? "200" : ""),
+              },
             },
           }),
         ],

@@ -67,7 +67,8 @@ async function runReal(seconds: number): Promise<Real[]> {
   } finally {
     await proxy.close();
     await site.stop();
-    await rm(dir, { recursive: true, force: true });
+    // Jobs that were cancelled a moment ago still write their last lines.
+    await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
   return found;
 }

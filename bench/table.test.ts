@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { formatTable, median, ratio, type Table } from "./table.ts";
+import { formatTable, median, quantile, ratio, type Table } from "./table.ts";
 
 const table: Table = {
   name: "bytes",
@@ -38,4 +38,10 @@ it("takes the middle of several runs", () => {
   expect(median([3, 1, 2])).toBe(2);
   expect(median([4, 1])).toBe(1);
   expect(() => median([])).toThrow(RangeError);
+});
+
+it("takes the worst of a few values for their last hundredth", () => {
+  expect(quantile([5, 9, 7], 0.99)).toBe(9);
+  expect(quantile(Array.from({ length: 200 }, (_, n) => n), 0.99)).toBe(197);
+  expect(quantile([4], 0)).toBe(4);
 });

@@ -70,9 +70,12 @@ export function formatTable(table: Table): string {
 }
 
 /** The middle one of an odd number of runs, the lower middle of an even number. */
-export function median(values: readonly number[]): number {
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** The smallest value that at least this share of all values do not exceed. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted[Math.floor((sorted.length - 1) / 2)];
-  if (middle === undefined) throw new RangeError("a median needs at least one value");
-  return middle;
+  const found = sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
+  if (found === undefined) throw new RangeError("a quantile needs at least one value");
+  return found;
 }

@@ -22,8 +22,11 @@ export const EVENT_WORDS: Record<EventType, string> = {
   "transfer.cancelled": "Ended by a person, or an output that was not wanted after such an end of its job.",
   "callback.exhausted":
     "A delivery was given up after its last attempt. Giving up on a `callback.*` event is not announced.",
-  "callback.disabled": "A subscription was switched off; `reason` says why.",
-  "callback.enabled": "A subscription was switched on again.",
+  "callback.failing":
+    "A receiver failed ten times in a row (`percent` 0), or has failed for 50 or 90 `percent` of the five days after which it is disabled.",
+  "callback.recovered": "A failing receiver answers again; what waited for it goes out.",
+  "callback.disabled": "A receiver was switched off; `reason` says why. What comes for it is kept, held.",
+  "callback.enabled": "A disabled subscription was switched on again by hand.",
   "callback.test": "A test asked for by hand, to one subscription only.",
   "connection.unhealthy": "The site cannot be used: down, or it refuses the credential; `reason` says which.",
   "connection.recovered": "It can be used again.",

@@ -1,10 +1,11 @@
 /** Runs scenarios, each in a Durable Object of its own, and answers what they found. */
 import { DurableObject } from "cloudflare:workers";
 import { follow } from "../rooms/follow.ts";
+import { rounds } from "../rooms/rounds.ts";
 import type { RoomEnv } from "./room.ts";
 
 /** By the name under which `support/rooms.ts` calls them. */
-const SCENARIOS = { follow } as const;
+const SCENARIOS = { follow, rounds } as const;
 export type Scenarios = typeof SCENARIOS;
 
 export class Room extends DurableObject<RoomEnv> {

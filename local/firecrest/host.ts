@@ -150,7 +150,10 @@ export interface Files {
   checksum(path: string, options?: Interruptible): Promise<string>;
   /** What `file -b` says: `ASCII text`, `directory`, `empty`, … */
   fileType(path: string): Promise<string>;
-  /** A tar of `source`, named relative to its parent. `matchPattern`: only files below `source` whose name matches the glob. */
+  /**
+   * A tar of `source`, named relative to its parent. With `matchPattern` only of the files below `source` whose name
+   * matches the glob, named `./…` as `find .` does.
+   */
   compress(
     source: string,
     target: string,

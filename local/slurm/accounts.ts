@@ -21,8 +21,9 @@ const REMARK = "Firewatch development cluster";
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
 /** Makes the accounts and their directories `<files>/{home,scratch}/<user>`. */
-export async function makeUsers(files: string): Promise<ClusterUser[]> {
-  const users = isRoot() ? OWN_USERS.map((name) => makeUnixUser(name, join(files, "home", name))) : [invoker()];
+export async function makeUsers(files: string, who: "own users" | "invoker"): Promise<ClusterUser[]> {
+  const users =
+    who === "own users" ? OWN_USERS.map((name) => makeUnixUser(name, join(files, "home", name))) : [invoker()];
   for (const { name, uid, group } of users) {
     for (const [place, mode] of [
       ["home", 0o700],

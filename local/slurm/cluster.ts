@@ -2,8 +2,9 @@
  * A one-node Slurm with accounting for development: munge, MariaDB, slurmdbd, slurmctld and slurmd from Debian's packages,
  * everything in one folder and on loopback ports that were free.
  *
- * All daemons run as the account that brings the cluster up. As root it has Unix users of its own (`fw-alice`, `fw-bob`),
- * made for it and removed with it; anybody else gets a cluster that runs only their own jobs.
+ * All daemons run as the account that brings the cluster up, also as root: it is for development only. Root's cluster has
+ * Unix users of its own (`fw-alice`, `fw-bob`), made for it and removed with it; anybody else gets one that runs only their
+ * own jobs.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -41,8 +42,9 @@ export interface Cluster {
   memoryCgroup?: string;
 }
 
+const PROJECT = resolve(import.meta.dirname, "..", "..");
 /** Absolute. */
-export const DEFAULT_DIR = resolve(process.env.FIREWATCH_SLURM_DIR ?? join(import.meta.dirname, "..", "..", ".slurm"));
+export const DEFAULT_DIR = resolve(process.env.FIREWATCH_SLURM_DIR ?? join(PROJECT, ".slurm"));
 
 const QUEUE_LIMIT_MS = 15_000;
 /** Of a socket's path, by the kernel; MUNGE keeps some of it for itself. */
@@ -60,7 +62,7 @@ export async function bringUp(dir: string, say: (text: string) => void): Promise
     throw new Error(
       `not installed: ${missing.join(", ")}. Install them (npm run slurm -- up --install does it as root):\n  ${INSTALL_LINE}`,
     );
-  await requireUsableFolder(dir);
+  requireShortPath(dir);
   await takeDown(dir);
   try {
     return await start(dir, say);
@@ -102,7 +104,7 @@ async function start(dir: string, say: (text: string) => void): Promise<Cluster>
     await symlink(memory.path, join(places.cgroups, "memory"));
     await writeFile(places.cgroupConfig, cgroupConfig(plan), { mode: 0o644 });
   }
-  const users = await makeUsers(places.files);
+  const users = await makeUsers(places.files, await whoRunsJobs(dir, say));
   const cluster: Cluster = {
     dir,
     config: places.config,
@@ -150,20 +152,30 @@ export async function readCluster(dir: string): Promise<Cluster | undefined> {
   return record !== undefined && (await alive(dir)).length === DAEMONS.length ? record : undefined;
 }
 
-async function requireUsableFolder(dir: string): Promise<void> {
-  const { mungeSocket } = placesOf(dir);
-  if (mungeSocket.length > SOCKET_PATH_MAX)
+function requireShortPath(dir: string): void {
+  if (placesOf(dir).mungeSocket.length > SOCKET_PATH_MAX)
     throw new Error(
       `${dir} is too long a path for sockets. Give a shorter one: FIREWATCH_SLURM_DIR=/tmp/firewatch-slurm`,
     );
-  if (!isRoot()) return;
-  for (let folder = dirname(dir); folder !== "/"; folder = dirname(folder)) {
-    const { mode } = await stat(folder);
-    if ((mode & 0o001) === 0)
-      throw new Error(
-        `the cluster's users cannot enter ${folder}. Give another folder: FIREWATCH_SLURM_DIR=/tmp/firewatch-slurm`,
-      );
+}
+
+/** A folder that other accounts cannot enter, of those above these paths. */
+async function closedFolder(...paths: string[]): Promise<string | undefined> {
+  for (const path of paths) {
+    for (let folder = path; folder !== "/"; folder = dirname(folder)) {
+      if (((await stat(folder)).mode & 0o001) === 0) return folder;
+    }
   }
+  return undefined;
+}
+
+/** Jobs of the embedded FirecREST run programs of this project, so its users must be able to read it. */
+async function whoRunsJobs(dir: string, say: (text: string) => void): Promise<"own users" | "invoker"> {
+  if (!isRoot()) return "invoker";
+  const closed = await closedFolder(dir, PROJECT);
+  if (closed === undefined) return "own users";
+  say(`jobs run as root: other accounts cannot enter ${closed}`);
+  return "invoker";
 }
 
 async function makePlan(dir: string, limitsMemory: boolean): Promise<Plan> {

@@ -52,6 +52,8 @@ function daemons(plan: Plan): (Daemon & { name: DaemonName })[] {
     munged: {
       args: [
         "--foreground",
+        // It would insist on a folder that everybody can enter.
+        "--force",
         `--socket=${places.mungeSocket}`,
         `--key-file=${places.mungeKey}`,
         `--seed-file=${places.mungeSeed}`,

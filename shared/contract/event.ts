@@ -10,6 +10,8 @@ export const CallbackEventData = z.object({
   delivery: z.string().optional(),
   event: z.string().optional(),
   attempts: z.number().int().optional(),
+  /** Of `callback.failing`: how much of the time until it is disabled has gone by. */
+  percent: z.number().int().optional(),
   reason: z.string(),
 });
 export type CallbackEventData = z.infer<typeof CallbackEventData>;
@@ -20,6 +22,13 @@ export const ConnectionEventData = z.object({
   detail: z.string().optional(),
 });
 export type ConnectionEventData = z.infer<typeof ConnectionEventData>;
+
+/** Bodies stay below 20 KB: lists that were cut, by name, and how long they were. The whole is at the API. */
+const Truncated = { truncated: z.record(z.string(), z.number().int()).optional() };
+
+/** `percent`: of its time limit, in `job.walltime_warning`. */
+export const JobEventData = Job.extend({ percent: z.number().int().optional(), ...Truncated });
+export const TransferEventData = Transfer.extend(Truncated);
 
 /** A callback's body is exactly this, as JSON; its `webhook-id` is `id`. */
 export const Event = z
@@ -33,8 +42,8 @@ export const Event = z
     subject: z.string(),
     /** The job or transfer as of this event. `job.walltime_warning` adds `percent` beside the job's fields. */
     data: z.union([
-      Job.extend({ percent: z.number().int().optional() }),
-      Transfer,
+      JobEventData,
+      TransferEventData,
       CallbackEventData,
       ConnectionEventData,
       z.record(z.string(), z.unknown()),

@@ -72,14 +72,17 @@ export const EventFilter = z
   .min(1)
   .max(50);
 
-/** `whsec_` and the base64 of 24 to 64 bytes. */
+/** `whsec_` and the base64 of 24 to 64 bytes, padded or not. */
 export const WebhookSecret = z
   .string()
   .regex(/^whsec_[A-Za-z0-9+/]+={0,2}$/, "must be whsec_ followed by base64")
-  .refine((s) => {
-    const bytes = Math.floor((s.slice(6).replace(/=+$/, "").length * 3) / 4);
-    return bytes >= 24 && bytes <= 64;
-  }, "must hold 24 to 64 bytes");
+  .refine((secret) => {
+    const text = secret.slice("whsec_".length);
+    const characters = text.replace(/=+$/, "").length;
+    const isWhole = characters % 4 !== 1 && (characters === text.length || text.length % 4 === 0);
+    const bytes = Math.floor((characters * 3) / 4);
+    return isWhole && bytes >= 24 && bytes <= 64;
+  }, "must be the base64 of 24 to 64 bytes");
 
 export const JobCallback = z
   .strictObject({ url: WebUrl, events: EventFilter.optional(), secret: WebhookSecret.optional() })

@@ -109,6 +109,8 @@ export interface TrackerApi {
   ): Promise<Answer<{ job: Job; replayed: boolean }>>;
   jobs(caller: Caller, query: JobsQuery): Promise<Answer<Page<Job>>>;
   job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }): Promise<Answer<Job>>;
+  /** From the job itself, at its start and end: only wakes the poll. A wrong token is answered like a right one. */
+  ping(id: string, token: string): Promise<void>;
   cancelJob(caller: Caller, id: string, origin: Origin): Promise<Answer<Job>>;
   resubmit(
     caller: Caller,

@@ -86,6 +86,8 @@ export const EVENT_TYPES = [
   "transfer.failed",
   "transfer.cancelled",
   "callback.exhausted",
+  "callback.failing",
+  "callback.recovered",
   "callback.disabled",
   "callback.enabled",
   "callback.test",

@@ -6,7 +6,7 @@ import { DeliveryId, EventId, JobId, PageQuery, SubscriptionId, Time, WebUrl, z 
 
 /** Headers that a receiver's owner may not set: they carry meaning for HTTP, for the signature, or for the edge. */
 const FORBIDDEN_HEADERS =
-  /^(host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|cookie|set-cookie|accept-encoding|user-agent|date|via|forwarded|webhook-.*|svix-.*|x-forwarded-.*|cf-.*|sec-.*|proxy-.*|traceparent|tracestate)$/i;
+  /^(host|content-length|content-type|content-encoding|transfer-encoding|connection|keep-alive|upgrade|te|trailer|expect|cookie|set-cookie|accept-encoding|user-agent|date|via|forwarded|webhook-.*|svix-.*|firewatch-.*|x-forwarded-.*|cf-.*|sec-.*|proxy-.*|traceparent|tracestate)$/i;
 
 const HeaderName = z
   .string()
@@ -92,6 +92,8 @@ export const Attempt = z
     at: Time,
     status: z.number().int().optional(),
     durationMs: z.number().int(),
+    /** Of the answer's body, as far as it was read. */
+    bytes: z.number().int().optional(),
     outcome: z.enum(["delivered", "retry", "disable", "abort"]),
     error: z.string().optional(),
     /** At most 4 KB of the answer, secrets masked. */

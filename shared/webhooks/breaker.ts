@@ -68,3 +68,14 @@ export function failed(circuit: Circuit, nowMs: number): { circuit: Circuit; new
   if (notice === undefined || notice.percent <= circuit.notified) return { circuit: waiting };
   return { circuit: { ...waiting, notified: notice.percent }, news: notice.news };
 }
+
+const RESTED_AFTER_MS = 24 * 3_600_000;
+
+/**
+ * A circuit that nothing was sent through for a day begins its five days anew: what happened long ago says little about a
+ * receiver that nobody needed meanwhile.
+ */
+export function rested(circuit: Circuit, nowMs: number): Circuit {
+  if (circuit.openedAt === undefined || nowMs - (circuit.probeAt ?? nowMs) < RESTED_AFTER_MS) return circuit;
+  return { ...circuit, openedAt: nowMs, notified: 0 };
+}

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,9 +17,10 @@ import urllib.request
 from pathlib import Path
 
 MACHINE = "cluster"
-#: Of one part of a staged object (set by the server), and of files that take three of them.
-PART_BYTES = 1024 * 1024
-LARGE = bytes(index * 7 % 251 for index in range(1000)) * 2700
+#: Of one part of a staged object, and a file that takes two of them.
+PART_BYTES = 8 * 1024 * 1024
+LARGE = bytes(index * 7 % 251 for index in range(1000)) * 11_000
+CASE_SECONDS = 60
 
 #: A job that reports its whole surroundings into files that the cases look at.
 JOB = """#!/bin/bash
@@ -121,17 +123,24 @@ class Suite:
         return function
 
     def run(self, site: Site, subject) -> None:
+        signal.signal(signal.SIGALRM, took_too_long)
         for function in self._cases:
             began = time.monotonic()
             line = {"case": function.__doc__, "error": None}
+            signal.alarm(CASE_SECONDS)
             try:
                 function(site, subject)
             except BaseException:
                 line["error"] = traceback.format_exc(limit=6)
             finally:
+                signal.alarm(0)
                 site.clear_faults()
             line["seconds"] = round(time.monotonic() - began, 2)
             print(json.dumps(line), flush=True)
+
+
+def took_too_long(*_) -> None:
+    raise TimeoutError(f"not done after {CASE_SECONDS} s")
 
 
 def site_from_environment() -> Site:

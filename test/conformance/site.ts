@@ -27,7 +27,7 @@ export interface Outcome {
   crash: string | undefined;
 }
 
-const PART_BYTES = 1_048_576;
+const MAX_OUTPUT_BYTES = 64 * 1_048_576;
 const LIMIT_MS = 600_000;
 
 /** Runs a suite with the given Python against a server of its own, on a free port and in a folder that is removed afterwards. */
@@ -38,7 +38,7 @@ export async function runSuite(python: string, { script, args, options = {} }: R
     dir,
     control: true,
     ...options,
-    v2: { maxPartBytes: PART_BYTES, ingressPollMs: 100, ...options.v2 },
+    v2: { ingressPollMs: 100, ...options.v2 },
     limits: { storagePollMs: 100, ...options.limits },
   });
   const desk = join(dir, "desk");
@@ -51,7 +51,7 @@ export async function runSuite(python: string, { script, args, options = {} }: R
   try {
     return await new Promise((resolve) => {
       const environment = { ...process.env, FIRECREST_SITE: JSON.stringify(facts), PYTHONDONTWRITEBYTECODE: "1" };
-      const settings = { env: environment, cwd: desk, timeout: LIMIT_MS, maxBuffer: 64 * PART_BYTES };
+      const settings = { env: environment, cwd: desk, timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES };
       execFile(python, [join(import.meta.dirname, script), ...args], settings, (error, stdout, stderr) => {
         const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
         resolve({

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Host, Seat } from "../../local/firecrest/host.ts";
+import type { Seat } from "../../local/firecrest/host.ts";
 import { slurmHost } from "../../local/firecrest/slurm-host.ts";
 import { type Receiver, startReceiver } from "../../local/receiver.ts";
 import { type Deployment, deploy, eventually } from "../journeys/deployment.ts";
@@ -23,9 +23,11 @@ interface Job {
 }
 
 onSlurm("Firewatch on a real Slurm", (cluster) => {
+  // Both share the queue, so it is emptied when both are through.
+  afterAll(async () => emptyQueue(await slurmHost(cluster), cluster));
+
   for (const api of ["v1", "v2"] as const) {
     describe.concurrent(`through FirecREST ${api}`, () => {
-      let host: Host;
       let seat: Seat;
       let firewatch: Deployment;
       let receiver: Receiver;
@@ -35,7 +37,7 @@ onSlurm("Firewatch on a real Slurm", (cluster) => {
       beforeAll(async () => {
         const [user] = cluster.users;
         if (user === undefined) throw new Error("the cluster has no user");
-        host = await slurmHost(cluster);
+        const host = await slurmHost(cluster);
         seat = await host.as(user.name);
         firewatch = await deploy({ apis: [api], firecrest: { cluster: host, users: [user.name] } });
         receiver = await startReceiver(() => callbackSecret);
@@ -44,7 +46,6 @@ onSlurm("Firewatch on a real Slurm", (cluster) => {
       });
 
       afterAll(async () => {
-        if (host !== undefined) await emptyQueue(host, cluster);
         await receiver?.stop();
         await firewatch?.stop();
       });

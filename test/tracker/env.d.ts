@@ -5,5 +5,7 @@ declare namespace Cloudflare {
     TOKENS: KVNamespace;
     INDEX: KVNamespace;
     OBJECTS: R2Bucket;
+    CHAOS_SEED: string;
+    CHAOS_JOBS: string;
   }
 }

@@ -19,7 +19,7 @@ import type { Log } from "../../shared/log.ts";
 import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
-import { attempt } from "../../workers/poller/callbacks.ts";
+import { attempt, postDue } from "../../workers/poller/callbacks.ts";
 import { perform } from "../../workers/poller/commands.ts";
 import { create, signingKey } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
@@ -28,7 +28,7 @@ import { House } from "../../workers/poller/house.ts";
 import { jobRecord } from "../../workers/poller/jobs.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
-import { subscribe } from "../../workers/poller/receivers.ts";
+import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { clientOf, Site } from "../../workers/poller/site.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
@@ -210,12 +210,12 @@ export class World {
         this.house.now() + 1_000;
       const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
-      await this.run(this.#alarm());
+      await this.run(this.ring());
     }
   }
 
   /** What the Tracker does when its alarm rings. */
-  async #alarm(): Promise<void> {
+  async ring(): Promise<void> {
     await this.house.storage.setAlarm(this.house.now() + 60_000);
     await attend(this.desk);
     await this.house.arm();
@@ -292,22 +292,16 @@ export class World {
   }
 
   async #callbacks(): Promise<void> {
-    for (;;) {
-      const leases = await lanes.lease(this.house, this.desk.seal);
-      if (leases.length === 0) return;
-      const key = await signingKey(this.desk);
-      const reports = [];
-      for (const lease of leases)
-        reports.push(
-          await attempt(lease, {
-            signingKey: key,
-            connection: this.house.name,
-            egress: this.egress,
-            now: this.house.now,
-          }),
-        );
-      lanes.report(this.house, reports);
-    }
+    const key = await signingKey(this.desk);
+    const { egress } = this;
+    const { now, name: connection, env: settings } = this.house;
+    const isMore = await postDue({
+      lease: () => lanes.lease(this.house, this.desk.seal),
+      report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
+      attempt: (lease) => attempt(lease, { signingKey: key, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
+      now,
+    });
+    if (isMore) this.queues.callbacks.push({ v: 1, connection });
   }
 
   // ----------------------------------------------------------------------------------------------------------- people

@@ -12,6 +12,7 @@ const PARAMS: Record<string, z.ZodType> = {
   request: z.string().describe("The id of a stored inbound request."),
   name: PlainName.describe("A name of your choice."),
   key: z.string().describe("The object's key; it may hold slashes.").openapi({ example: "runs/42/out.nc" }),
+  type: z.string().describe("An event type.").openapi({ example: "job.succeeded" }),
   part: z.string().describe("1 to 10,000.").openapi({ example: "1" }),
 };
 

@@ -1,4 +1,7 @@
 /** What people ask for becomes rows: jobs, watches, transfers, cancels. Durable before it is answered, once per request. */
+
+import { toBase64Url } from "../../shared/bytes.ts";
+import { systemRandom } from "../../shared/clock.ts";
 import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
@@ -34,6 +37,8 @@ interface Options {
 /** One text for every refused address: nobody learns from it what a name resolves to. */
 export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
 
+const NO_MANIFEST = "manifest is not offered by this version; use hash (up to 1 GiB) or size";
+
 const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
@@ -50,6 +55,7 @@ export async function acceptJob(
 
   const id = house.id("job");
   const { api } = desk.site.config();
+  const pingToken = request.ping === true ? toBase64Url(systemRandom(24)) : undefined;
   const { script, scriptPath, name, resources, env, workingDirectory } = request;
   const composed = composeScript({
     api,
@@ -60,6 +66,7 @@ export async function acceptJob(
     ...(resources === undefined ? {} : { resources }),
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
+    ...(pingToken === undefined ? {} : { ping: pingUrl(house, id, pingToken) }),
   });
   const problems: FieldProblem[] = [
     ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
@@ -99,6 +106,7 @@ export async function acceptJob(
     ...(name === undefined ? {} : { name }),
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
+    ...(pingToken === undefined ? {} : { pingToken }),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -146,6 +154,10 @@ export async function acceptJob(
   });
 }
 
+/** Where a job calls when it starts and ends. */
+export const pingUrl = (house: House, id: string, token: string): string =>
+  `${house.env.PUBLIC_URL ?? ""}/pings/${house.name}/${id}/${token}`;
+
 /** `env.NAME` → `/env/NAME`. */
 const pointer = (field: string): string => `/${field.replaceAll("~", "~0").replaceAll("/", "~1").replaceAll(".", "/")}`;
 
@@ -164,7 +176,8 @@ function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[
 
 /** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
 function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
-  return (request.outputs ?? []).flatMap(({ path }, n) => {
+  return (request.outputs ?? []).flatMap(({ path, verify }, n) => {
+    if (verify === "manifest") return [{ field: `/outputs/${n}/verify`, message: NO_MANIFEST }];
     const absolute = path.startsWith("/") ? path : `${request.workingDirectory ?? "/w"}/${path}`;
     const problem = checkPath(api, "stage", absolute);
     return problem === undefined || needsSymlink(api, absolute)
@@ -319,6 +332,7 @@ export async function acceptTransfer(
   const problems = systemProblems(desk, actor, request.system);
   const unusable = checkPath(api, "stage", request.path);
   if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
+  if (request.verify === "manifest") problems.push({ field: "/verify", message: NO_MANIFEST });
   if (request.direction === "upload")
     problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
   if (problems.length > 0 || request.key === undefined) return invalid(problems);

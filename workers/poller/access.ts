@@ -32,6 +32,12 @@ interface StoredKey extends Omit<Key, "createdAt" | "expiresAt" | "revokedAt"> {
 
 const UNAUTHORIZED: Refusal = { ok: false, code: "unauthorized" };
 const FORBIDDEN: Refusal = { ok: false, code: "forbidden" };
+/** Nobody gives away more than they have. */
+const BEYOND: Refusal = {
+  ok: false,
+  code: "invalid",
+  errors: [{ field: "/systems", message: "names a system that your own credential may not use" }],
+};
 
 /** Answers who the caller is, if the scope and the system are theirs. */
 export function admit(
@@ -41,26 +47,36 @@ export function admit(
   system?: string,
 ): { ok: true; value: Actor } | Refusal {
   const found = identify(house, caller);
-  if (found === undefined) return UNAUTHORIZED;
-  if (!found.scopes.includes(scope)) return FORBIDDEN;
-  if (system !== undefined && found.actor.systems !== undefined && !found.actor.systems.includes(system))
-    return FORBIDDEN;
-  return { ok: true, value: found.actor };
+  if (found.length === 0) return UNAUTHORIZED;
+  const suits = found.find(({ actor, scopes }) => scopes.includes(scope) && (system === undefined || reaches(actor, [system])));
+  return suits === undefined ? FORBIDDEN : { ok: true, value: suits.actor };
 }
 
-function identify(house: House, caller: Caller): { actor: Actor; scopes: readonly Scope[] } | undefined {
+/** Whether something that concerns these systems (undefined: all of them) is this actor's business. */
+export function reaches({ systems: own }: Actor, systems: readonly string[] | undefined): boolean {
+  return own === undefined || (systems?.every((system) => own.includes(system)) ?? false);
+}
+
+/** Whether a key is good at this moment: what was opened with it ends with it. */
+export function isLiveKey(house: House, hash: string): boolean {
+  return identify(house, { kind: "key", hash }).length > 0;
+}
+
+type Standing = { actor: Actor; scopes: readonly Scope[] };
+
+/** Everybody whom the caller may act as: claims may fit more than one binding. */
+function identify(house: House, caller: Caller): Standing[] {
   switch (caller.kind) {
     case "admin":
-      return { actor: { name: "admin" }, scopes: SCOPES };
+      return [{ actor: { name: "admin" }, scopes: SCOPES }];
     case "hook":
-      return { actor: { name: `hook:${caller.name}` }, scopes: ["jobs:write", "transfers:write"] };
+      return [{ actor: { name: `hook:${caller.name}` }, scopes: ["jobs:write", "transfers:write"] }];
     case "key": {
       const key = house.row<{ doc: string }>("SELECT doc FROM keys WHERE hash = ?", caller.hash);
-      if (key === undefined) return undefined;
+      if (key === undefined) return [];
       const stored = JSON.parse(key.doc) as StoredKey;
-      if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now()))
-        return undefined;
-      return { actor: withSystems(`key:${stored.id}`, stored.systems), scopes: stored.scopes };
+      if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now())) return [];
+      return [{ actor: withSystems(`key:${stored.id}`, stored.systems), scopes: stored.scopes }];
     }
     case "oidc":
       return house
@@ -75,7 +91,7 @@ function identify(house: House, caller: Caller): { actor: Actor; scopes: readonl
         .map(({ name, bound }) => ({
           actor: withSystems(`identity:${name}`, bound.systems),
           scopes: bound.scopes ?? DEFAULT_SCOPES,
-        }))[0];
+        }));
   }
 }
 
@@ -92,6 +108,8 @@ function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, un
 }
 
 export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
+  const systems = request.systems ?? actor.systems;
+  if (!reaches(actor, systems)) return BEYOND;
   const apiKey = generateApiKey(house.name, systemRandom);
   const hash = await hashApiKey(apiKey);
   const stored: StoredKey = {
@@ -99,7 +117,7 @@ export async function addKey(house: House, actor: Actor, request: KeyRequest, or
     name: request.name,
     scopes: [...(request.scopes ?? DEFAULT_SCOPES)],
     createdAt: house.now(),
-    ...(request.systems === undefined ? {} : { systems: request.systems }),
+    ...(systems === undefined ? {} : { systems }),
     ...(request.expiresAt === undefined ? {} : { expiresAt: Date.parse(request.expiresAt) }),
   };
   house.change(() => {
@@ -147,12 +165,15 @@ export function putIdentity(
   name: string,
   request: IdentityRequest,
   origin: Origin,
-): { created: boolean; identity: NamedIdentity } {
+): Answer<{ created: boolean; identity: NamedIdentity }> {
+  const systems = request.systems ?? actor.systems;
+  if (!reaches(actor, systems)) return BEYOND;
+  const bound: IdentityRequest = { ...request, ...(systems === undefined ? {} : { systems }) };
   return house.change(() => {
     const created = house.row("SELECT 1 FROM identities WHERE name = ?", name) === undefined;
-    house.run("INSERT OR REPLACE INTO identities (name, doc) VALUES (?, ?)", name, JSON.stringify(request));
+    house.run("INSERT OR REPLACE INTO identities (name, doc) VALUES (?, ?)", name, JSON.stringify(bound));
     audit(house, actor, "identity.put", `identities/${name}`, origin);
-    return { created, identity: { ...request, name } };
+    return { ok: true, value: { created, identity: { ...bound, name } } };
   });
 }
 

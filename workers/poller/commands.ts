@@ -100,6 +100,7 @@ function submissionOf(work: Work<"submit">, request: JobRequest, workingDirector
     ...(resources === undefined ? {} : { resources }),
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
+    ...(work.ping === undefined ? {} : { ping: work.ping }),
   });
   if (!composed.ok) {
     const detail = composed.problems.map(({ field, message }) => `${field} ${message}`).join("; ");

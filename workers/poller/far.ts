@@ -8,7 +8,7 @@ import type { Retry } from "../../shared/contract/states.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
-import type { Desk } from "./accept.ts";
+import { type Desk, pingUrl } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
@@ -19,7 +19,7 @@ import { debtRecord, transferRecord } from "./transfers.ts";
 
 /** What the consumer needs to carry out one effect. Holds a token source's address only: tokens come by RPC. */
 export type FarWork = { site: SiteConfig; system: string } & (
-  | { kind: "submit"; jobId: string; request: JobRequest }
+  | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
   | { kind: "stage"; path: string; symlink?: string; account?: string }
   | { kind: "verify"; path: string; wantsHash: boolean }
@@ -118,9 +118,10 @@ function prepare(
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
       const job = jobRecord(house, record.subject);
-      return job?.request === undefined
-        ? undefined
-        : { work: { kind: "submit", site, system: job.system, jobId: job.id, request: job.request } };
+      if (job?.request === undefined) return undefined;
+      const { id, system, request, pingToken } = job;
+      const ping = pingToken === undefined ? {} : { ping: pingUrl(house, id, pingToken) };
+      return { work: { kind: "submit", site, system, jobId: id, request, ...ping } };
     }
     case "cancel": {
       const job = jobRecord(house, record.subject);

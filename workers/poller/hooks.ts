@@ -2,17 +2,21 @@
 
 import { rfc3339 } from "../../shared/clock.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
-import type { Answer, OpenedHook, Origin, Page, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import type { Answer, FieldProblem, OpenedHook, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "./accept.ts";
-import { type Actor, admit, audit } from "./access.ts";
+import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
 
 interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   secretCount: number;
   createdAt: number;
   changedAt: number;
+  /** What it starts runs on these systems only, where its maker may use no others. */
+  systems?: string[];
 }
+
+const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 const bindingOf = (house: House, name: string) => ({ purpose: "hook_secrets", connection: house.name, id: name });
 
@@ -26,14 +30,18 @@ export async function putHook(
 ): Promise<Answer<{ created: boolean; hook: Hook }>> {
   const { secrets = [], ...definition } = request;
   const sealed = await seal.seal(JSON.stringify(secrets), bindingOf(house, name));
-  return house.change(() => {
+  return house.change((): Answer<{ created: boolean; hook: Hook }> => {
     const before = stored(house, name);
+    if (before !== undefined && !reaches(actor, before.systems)) {
+      return { ok: false, code: "forbidden", detail: "This hook is for systems that your credential may not use." };
+    }
     const now = house.now();
     const hook: StoredHook = {
       ...definition,
       secretCount: secrets.length,
       createdAt: before?.createdAt ?? now,
       changedAt: now,
+      ...(actor.systems === undefined ? {} : { systems: actor.systems }),
     };
     house.run("INSERT OR REPLACE INTO hooks (name, doc, secrets) VALUES (?, ?, ?)", name, JSON.stringify(hook), sealed);
     audit(house, actor, "hook.put", `hooks/${name}`, origin);
@@ -41,26 +49,34 @@ export async function putHook(
   });
 }
 
-export function listHooks(house: House): Page<Hook> {
+export function listHooks(house: House, actor: Actor): Page<Hook> {
+  const rows = house.rows<{ name: string; doc: string }>("SELECT name, doc FROM hooks ORDER BY name");
+  const hooks = rows.map(({ name, doc }) => ({ name, hook: JSON.parse(doc) as StoredHook }));
   return {
-    items: house
-      .rows<{ name: string; doc: string }>("SELECT name, doc FROM hooks ORDER BY name")
-      .map(({ name, doc }) => viewHook(house, name, JSON.parse(doc) as StoredHook)),
+    items: hooks
+      .filter(({ hook }) => reaches(actor, hook.systems))
+      .map(({ name, hook }) => viewHook(house, name, hook)),
   };
 }
 
-export function hookOf(house: House, name: string): Answer<Hook> {
-  const hook = stored(house, name);
-  return hook === undefined ? { ok: false, code: "not_found" } : { ok: true, value: viewHook(house, name, hook) };
+export function hookOf(house: House, actor: Actor, name: string): Answer<Hook> {
+  const hook = theirs(house, actor, name);
+  return hook === undefined ? NOT_FOUND : { ok: true, value: viewHook(house, name, hook) };
 }
 
 export function removeHook(house: House, actor: Actor, name: string, origin: Origin): Answer<null> {
-  return house.change(() => {
-    if (stored(house, name) === undefined) return { ok: false, code: "not_found" };
+  return house.change((): Answer<null> => {
+    if (theirs(house, actor, name) === undefined) return NOT_FOUND;
     house.run("DELETE FROM hooks WHERE name = ?", name);
     audit(house, actor, "hook.remove", `hooks/${name}`, origin);
     return { ok: true, value: null };
   });
+}
+
+/** A hook that this caller may see and change. */
+function theirs(house: House, actor: Actor, name: string): StoredHook | undefined {
+  const hook = stored(house, name);
+  return hook !== undefined && reaches(actor, hook.systems) ? hook : undefined;
 }
 
 /** With its secrets opened, for verifying one request in api. */
@@ -76,7 +92,7 @@ function stored(house: House, name: string): StoredHook | undefined {
   return row === undefined ? undefined : (JSON.parse(row.doc) as StoredHook);
 }
 
-function viewHook(house: House, name: string, { createdAt, changedAt, ...hook }: StoredHook): Hook {
+function viewHook(house: House, name: string, { createdAt, changedAt, systems: _, ...hook }: StoredHook): Hook {
   return {
     ...hook,
     name,
@@ -105,6 +121,8 @@ export async function acceptFromHook(
   const { house } = desk;
   const admitted = admit(house, { kind: "hook", name }, "jobs:write");
   if (!admitted.ok) return admitted;
+  const systems = stored(house, name)?.systems;
+  const actor: Actor = systems === undefined ? admitted.value : { ...admitted.value, systems };
   const requestId = house.id("req");
   // A sender that names no message means each request anew (a person with curl).
   const message = inbound.messageId ?? requestId;
@@ -115,6 +133,19 @@ export async function acceptFromHook(
   );
   if (earlier !== undefined) return replayed(earlier, inbound.bodySha256);
 
+  const keep = (doc: StoredInbound, key: string): void => {
+    const named = inbound.messageId === undefined ? doc : { ...doc, messageId: inbound.messageId };
+    house.run(
+      "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      requestId,
+      name,
+      key,
+      inbound.bodySha256,
+      house.now(),
+      JSON.stringify(named),
+      inbound.body,
+    );
+  };
   const store = (doc: StoredInbound): { body_sha256: string; doc: string } | undefined =>
     house.change(() => {
       const raced = house.row<{ body_sha256: string; doc: string }>(
@@ -123,16 +154,7 @@ export async function acceptFromHook(
         message,
       );
       if (raced !== undefined) return raced;
-      house.run(
-        "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        requestId,
-        name,
-        message,
-        inbound.bodySha256,
-        house.now(),
-        JSON.stringify(inbound.messageId === undefined ? doc : { ...doc, messageId: inbound.messageId }),
-        inbound.body,
-      );
+      keep(doc, message);
       return undefined;
     });
   const settle = (outcome: HookOutcome): Answer<{ answer: HookOutcome; replayed: boolean }> => {
@@ -142,38 +164,41 @@ export async function acceptFromHook(
       : replayed(raced, inbound.bodySha256);
   };
 
+  /** What cannot be taken now is on record for the hook's owner, but not as the message's answer: it may be sent again. */
+  const refuse = (refusal: Refusal): Refusal => {
+    const problem = refusal.errors === undefined ? (refusal.detail ?? refusal.code) : inWords(refusal.errors);
+    house.change(() => keep({ outcome: { outcome: "refused", problem, code: refusal.code } }, requestId));
+    return refusal;
+  };
+
   const { result } = inbound;
   switch (result.outcome) {
     case "filtered":
       return settle({ requestId, outcome: "filtered" });
     case "refused":
-      store({
-        outcome: {
-          outcome: "refused",
-          problem: result.errors.map(({ field, message: m }) => `${field} ${m}`).join("; "),
-          code: "invalid",
-        },
-      });
+      store({ outcome: { outcome: "refused", problem: inWords(result.errors), code: "invalid" } });
       return { ok: false, code: "invalid", errors: result.errors };
     case "job": {
       const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
-      const accepted = await acceptJob(desk, admitted.value, result.request, { idempotency, origin: inbound.origin });
-      if (!accepted.ok) return accepted;
+      const accepted = await acceptJob(desk, actor, result.request, { idempotency, origin: inbound.origin });
+      if (!accepted.ok) return refuse(accepted);
       const { id } = accepted.value.job;
       return settle({ requestId, outcome: "accepted", jobId: id, url: urlOf(house, `jobs/${id}`) });
     }
     case "transfer": {
       const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
-      const accepted = await acceptTransfer(desk, admitted.value, result.request, {
+      const accepted = await acceptTransfer(desk, actor, result.request, {
         idempotency,
         origin: inbound.origin,
       });
-      if (!accepted.ok) return accepted;
+      if (!accepted.ok) return refuse(accepted);
       const { id } = accepted.value.transfer;
       return settle({ requestId, outcome: "accepted", transferId: id, url: urlOf(house, `transfers/${id}`) });
     }
   }
 }
+
+const inWords = (errors: FieldProblem[]): string => errors.map(({ field, message }) => `${field} ${message}`).join("; ");
 
 const urlOf = (house: House, subject: string): string =>
   `${house.env.PUBLIC_URL ?? ""}/v1/connections/${house.name}/${subject}`;
@@ -191,9 +216,11 @@ function replayed(
 
 export function hookRequests(
   house: House,
+  actor: Actor,
   name: string,
   query: { cursor?: string; limit?: number },
 ): Page<InboundRequest> {
+  if (!mayReadRequests(house, actor, name)) return { items: [] };
   const limit = query.limit ?? 50;
   const rows = house.rows<InboundRow>(
     "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
@@ -206,9 +233,14 @@ export function hookRequests(
   return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
 }
 
-export function hookRequest(house: House, name: string, id: string): Answer<InboundRequest> {
+/** Requests outlive their hook; then only those who may see everything may see them. */
+const mayReadRequests = (house: House, actor: Actor, name: string): boolean =>
+  actor.systems === undefined || theirs(house, actor, name) !== undefined;
+
+export function hookRequest(house: House, actor: Actor, name: string, id: string): Answer<InboundRequest> {
+  if (!mayReadRequests(house, actor, name)) return NOT_FOUND;
   const row = house.row<InboundRow>("SELECT id, hook, at, doc, body FROM inbound WHERE hook = ? AND id = ?", name, id);
-  return row === undefined ? { ok: false, code: "not_found" } : { ok: true, value: viewInbound(row) };
+  return row === undefined ? NOT_FOUND : { ok: true, value: viewInbound(row) };
 }
 
 interface InboundRow {

@@ -39,6 +39,8 @@ export class House {
   readonly log: Log;
   readonly now: Now;
   readonly sleep: (ms: number) => Promise<void>;
+  /** Systems of which a job said that it starts or ends: looked at often until then, in ms. */
+  readonly eager = new Map<string, number>();
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;
@@ -143,7 +145,8 @@ export class House {
     const next = this.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda")?.at;
     if (next === null || next === undefined) return;
     const standing = await this.storage.getAlarm();
-    if (standing === null || standing > next) await this.storage.setAlarm(next);
+    // What is due since ever (0) is due now: the platform takes no such time.
+    if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));
   }
 
   #flush(): void {

@@ -86,6 +86,18 @@ function tell(house: House, record: JobRecord, announcements: Announcement[]): v
   }
 }
 
+/** A job that is about to end is still shown as running for a moment. */
+const EAGER_MS = 700;
+const EAGER_FOR_MS = 15_000;
+
+/** The job itself says that something happens: the scheduler stays the truth, it is only asked sooner. */
+export function pinged(house: House, id: string, token: string): void {
+  const job = jobRecord(house, id);
+  if (job?.pingToken === undefined || job.pingToken !== token || !isTracked(job, house.now())) return;
+  house.eager.set(job.system, house.now() + EAGER_FOR_MS);
+  house.change(() => house.due("round", job.system, house.now() + 200, true));
+}
+
 /** Puts the next round of a system on the agenda. */
 export function paceRound(house: House, system: string, requestsPerMinute: number): void {
   const now = house.now();
@@ -96,7 +108,8 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
     ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
     ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
   }));
-  const at = nextRoundAt(paced, requestsPerMinute, now, house.random());
+  const paceAt = nextRoundAt(paced, requestsPerMinute, now, house.random());
+  const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);
 }

@@ -1,37 +1,45 @@
 /**
- * Deliveries. Each receiver is a lane with at most two deliveries in flight, its own next time and its own breaker, so a slow,
- * dead or poisonous receiver never slows another. The Tracker alone decides when: it leases what is due, the consumer
- * posts and reports, and a lease that lapses is given out again.
+ * Deliveries under way. Each receiver is a lane with at most two deliveries in flight, its own next time and its own breaker,
+ * so a slow, dead or poisonous receiver never slows another. The Tracker alone decides when: it leases what is due, the
+ * consumer posts and reports, and a lease that lapses is given out again.
  */
-
 import { rfc3339 } from "../../shared/clock.ts";
 import type { Event } from "../../shared/contract/event.ts";
-import type { Answer, Origin, Page } from "../../shared/contract/rpc.ts";
-import type { Attempt, DeliveriesQuery, Delivery } from "../../shared/contract/subscription.ts";
+import type { Attempt, Delivery } from "../../shared/contract/subscription.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { admission, type CircuitNews, failed, isOpen, probeSent, succeeded } from "../../shared/webhooks/breaker.ts";
+import { type CircuitNews, failed, probeSent, rested, succeeded } from "../../shared/webhooks/breaker.ts";
+import { laneDoor, posted } from "../../shared/webhooks/lane.ts";
 import { type AttemptVerdict, nextAttemptAt } from "../../shared/webhooks/retry.ts";
-import { type Actor, audit } from "./access.ts";
 import type { House } from "./house.ts";
-import { announce } from "./ledger.ts";
-import { openSecrets, type ReceiverRecord, receiver, saveReceiver, wakeLane } from "./receivers.ts";
+import { disable, noteCircuit, noteExhausted } from "./notices.ts";
+import { openSecrets, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
+import { armLanes, flying, scheduleLane } from "./waking.ts";
 
-const IN_FLIGHT = 2;
 const LEASE_BATCH = 50;
 const LEASE_MS = 60_000;
 const LAPSES_UNTIL_STUCK = 5;
+/** A receiver that fails for days is probed a thousand times: the newest attempts tell enough. */
+const ATTEMPTS_KEPT = 50;
+/** A name that cannot be looked up is tried again after this long, or when its circuit allows. */
+const UNRESOLVED_DELAY_MS = 60_000;
 
-interface Row {
+export interface DeliveryRow {
   id: string;
   receiver: string;
   sequence: number;
   status: Delivery["status"];
+  /** How many attempts were made. */
   attempt: number;
   next_at: number;
+  /** Where the schedule goes on after a resend by hand. */
   resume_at: number | null;
+  /** How many steps of the schedule were used up. */
   tries: number;
+  /** 0 = not leased. */
   lease_until: number;
   lapses: number;
+  /** 1 = went out as a probe while it waited for the circuit: its schedule was not yet up to it. */
+  borrowed: number;
   created_at: number;
 }
 
@@ -39,6 +47,8 @@ interface Row {
 export interface Lease {
   delivery: string;
   attempt: number;
+  /** Whoever has not begun to post it well before this time leaves it: it is given out again. */
+  until: number;
   url: string;
   format: ReceiverRecord["format"];
   headers: Record<string, string>;
@@ -50,383 +60,235 @@ export interface Lease {
 
 export interface AttemptReport {
   delivery: string;
+  attempt: number;
   at: number;
   durationMs: number;
   status?: number;
+  /** Of the answer's body, as far as it was read. */
+  bytes?: number;
   error?: string;
   excerpt?: string;
   verdict: AttemptVerdict;
+  /** Its name could not be looked up: nothing was sent, so nothing of its schedule is used up. */
+  unresolved?: true;
 }
 
 /** Leases at most 50 deliveries that are due now, at most two of a lane. */
 export async function lease(house: House, seal: Seal): Promise<Lease[]> {
   const chosen = house.change(() => {
-    const found: { row: Row; record: ReceiverRecord; body: string }[] = [];
-    for (const { subject } of house.rows<{ subject: string }>(
-      "SELECT subject FROM agenda WHERE kind = 'lane' ORDER BY due_at",
-    )) {
-      const record = receiver(house, subject);
-      if (record === undefined) house.notDue("lane", subject);
-      else found.push(...leaseLane(house, record, LEASE_BATCH - found.length));
-      if (found.length >= LEASE_BATCH) break;
+    const found: Chosen[] = [];
+    for (let more = true; more && found.length < LEASE_BATCH; ) {
+      const due = house.rows<{ doc: string }>(
+        "SELECT doc FROM receivers WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+        house.now(),
+        LEASE_BATCH,
+      );
+      for (const { doc } of due) {
+        if (found.length >= LEASE_BATCH) break;
+        found.push(...leaseLane(house, JSON.parse(doc) as ReceiverRecord, LEASE_BATCH - found.length));
+      }
+      more = due.length === LEASE_BATCH;
     }
+    armLanes(house, { hint: false });
     return found;
   });
-  return Promise.all(
-    chosen.map(async ({ row, record, body }) => ({
+  const leases = await Promise.all(chosen.map((one) => ready(house, seal, one)));
+  return leases.filter((one) => one !== undefined);
+}
+
+interface Chosen {
+  row: DeliveryRow;
+  record: ReceiverRecord;
+  body: string;
+}
+
+/** A receiver whose secrets cannot be opened keeps its deliveries, shown as stuck; the others go on. */
+async function ready(house: House, seal: Seal, { row, record, body }: Chosen): Promise<Lease | undefined> {
+  try {
+    return {
       delivery: row.id,
       attempt: row.attempt + 1,
+      until: house.now() + LEASE_MS,
       url: record.url,
       format: record.format,
       headers: record.headers ?? {},
       body,
       eventId: (JSON.parse(body) as Event).id,
       secrets: await openSecrets(house, seal, record),
-    })),
-  );
+    };
+  } catch (error) {
+    house.log({ event: "callback.not_ready", delivery: row.id, receiver: record.id, error });
+    return undefined;
+  }
 }
 
-function leaseLane(
-  house: House,
-  record: ReceiverRecord,
-  room: number,
-): { row: Row; record: ReceiverRecord; body: string }[] {
+function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[] {
   const now = house.now();
-  lapse(house, record, now);
-  const inFlight =
-    house.row<{ n: number }>(
-      "SELECT count(*) AS n FROM deliveries WHERE receiver = ? AND status = 'pending' AND lease_until > ?",
-      record.id,
-      now,
-    )?.n ?? 0;
-  const door = admission(record.circuit, now);
-  const open = record.status === "active" && (record.notBefore ?? 0) <= now && door.admit !== "none";
-  const wanted = open
-    ? Math.min(room, door.admit === "probe" ? 1 - Math.min(1, inFlight) : IN_FLIGHT - inFlight, rateLeft(record, now))
-    : 0;
+  const record = lapse(house, found, now);
+  const door = laneDoor(record, flying(house, record.id).inFlight, now);
+  const wanted = record.status === "active" ? Math.min(space, door.room) : 0;
   const rows =
     wanted > 0
-      ? house.rows<Row>(
-          "SELECT * FROM deliveries WHERE receiver = ? AND status = 'pending' AND next_at <= ? AND lease_until <= ? ORDER BY next_at, id LIMIT ?",
+      ? house.rows<DeliveryRow & { body: string | null }>(
+          `SELECT d.*, e.body FROM deliveries d JOIN events e USING (sequence)
+           WHERE d.receiver = ? AND d.status = 'pending' AND d.next_at <= ? AND d.lease_until = 0
+           ORDER BY d.next_at, d.sequence LIMIT ?`,
           record.id,
-          now,
           now,
           wanted,
         )
       : [];
-
-  const leased: { row: Row; record: ReceiverRecord; body: string }[] = [];
-  for (const row of rows) {
-    const body = house.row<{ body: string | null }>("SELECT body FROM events WHERE sequence = ?", row.sequence)?.body;
-    if (body === null || body === undefined) {
+  const chosen = rows.flatMap(({ body, ...row }): Chosen[] => {
+    if (body === null) {
+      // Only a delivery that was begun after its event had expired has no body left to send.
       house.run("UPDATE deliveries SET status = 'exhausted' WHERE id = ?", row.id);
-      continue;
+      return [];
     }
-    house.run("UPDATE deliveries SET lease_until = ? WHERE id = ?", now + LEASE_MS, row.id);
-    leased.push({ row, record, body });
-  }
-  if (leased.length > 0) {
-    const next = {
-      ...record,
-      ...(record.ratePerMinute === undefined ? {} : { rate: spendRate(record, now, leased.length) }),
-    };
-    if (door.admit === "probe") next.circuit = probeSent(record.circuit, now);
-    if (next.rate !== undefined || door.admit === "probe") saveReceiver(house, next);
-  }
-  scheduleLane(house, record.id);
-  return leased;
+    const borrowed = door.probe && row.next_at < (record.circuit.probeAt ?? 0) ? 1 : 0;
+    house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
+    return [{ row, record, body }];
+  });
+  const next = door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
+  if (next !== found) saveReceiver(house, next);
+  scheduleLane(house, next);
+  return chosen;
 }
 
-/** A lease that ran out unreported counts as a lapse: after five the delivery is stuck, and shown. */
-function lapse(house: House, record: ReceiverRecord, now: number): void {
-  house.run(
-    `UPDATE deliveries SET lapses = lapses + 1, lease_until = 0, status = CASE WHEN lapses + 1 >= ${LAPSES_UNTIL_STUCK} THEN 'stuck' ELSE status END
-     WHERE receiver = ? AND status = 'pending' AND lease_until > 0 AND lease_until <= ?`,
+/** A lease that ran out unreported counts as a lapse: after five the delivery is stuck, and shown. It may have been posted. */
+function lapse(house: House, record: ReceiverRecord, now: number): ReceiverRecord {
+  const lapsed = house.rows(
+    `UPDATE deliveries SET lapses = lapses + 1, lease_until = 0,
+       status = CASE WHEN lapses + 1 >= ? THEN 'stuck' ELSE status END
+     WHERE receiver = ? AND lease_until > 0 AND lease_until <= ? RETURNING id`,
+    LAPSES_UNTIL_STUCK,
     record.id,
     now,
   );
+  return posted(record, lapsed.length, now);
 }
 
-/** When the lane has something to do next: a delivery falls due, a lease runs out, a probe or a pause ends. */
-function scheduleLane(house: House, id: string): void {
-  const record = receiver(house, id);
-  if (record === undefined || record.status !== "active") return house.notDue("lane", id);
-  const now = house.now();
-  const row = house.row<{ free: number | null; leased: number | null; flying: number }>(
-    `SELECT min(CASE WHEN lease_until <= ?1 THEN next_at END) AS free, min(CASE WHEN lease_until > ?1 THEN lease_until END) AS leased,
-            count(CASE WHEN lease_until > ?1 THEN 1 END) AS flying
-     FROM deliveries WHERE receiver = ?2 AND status = 'pending'`,
-    now,
-    id,
-  );
-  if (row === undefined || (row.free === null && row.leased === null)) return house.notDue("lane", id);
-  const full = row.flying >= IN_FLIGHT || row.free === null;
-  const door = admission(record.circuit, now);
-  const opens = Math.max(
-    record.notBefore ?? 0,
-    door.admit === "none" ? (door.at ?? Number.POSITIVE_INFINITY) : 0,
-    rateLeft(record, now) > 0 ? 0 : now + rateWaitMs(record),
-  );
-  const at = full ? (row.leased ?? now) : Math.max(row.free ?? now, opens, now);
-  if (Number.isFinite(at)) house.due("lane", id, at);
-  else house.notDue("lane", id);
-}
-
-/** Takes the consumer's batch of results in one call. */
-export function report(house: House, reports: AttemptReport[]): void {
+/** Takes results of the consumer, and what it did not get round to posting. */
+export function report(house: House, reports: AttemptReport[], unposted: string[] = []): void {
   house.change(() => {
     const lanes = new Set<string>();
+    const rowOf = (id: string) => house.row<DeliveryRow>("SELECT * FROM deliveries WHERE id = ?", id);
     for (const result of reports) {
-      const row = house.row<Row>("SELECT * FROM deliveries WHERE id = ?", result.delivery);
-      if (row === undefined || row.status !== "pending") continue;
+      const row = rowOf(result.delivery);
+      if (row === undefined) continue;
       lanes.add(row.receiver);
-      settleAttempt(house, row, result);
+      const awaited = row.lease_until > 0 && result.attempt === row.attempt + 1;
+      if (awaited) settleAttempt(house, row, result);
+      else if (result.verdict.outcome === "delivered") arrivedLate(house, row, result);
+    }
+    for (const id of unposted) {
+      const row = rowOf(id);
+      if (row === undefined) continue;
+      lanes.add(row.receiver);
+      house.run("UPDATE deliveries SET lease_until = 0 WHERE id = ?", id);
     }
     for (const lane of lanes) {
-      scheduleLane(house, lane);
-      const due = house.row<{ due_at: number }>(
-        "SELECT due_at FROM agenda WHERE kind = 'lane' AND subject = ?",
-        lane,
-      )?.due_at;
-      if (due !== undefined && due <= house.now()) wakeLane(house, lane);
+      const record = receiver(house, lane);
+      if (record !== undefined) scheduleLane(house, record);
     }
+    // The consumer asks again by itself.
+    armLanes(house, { hint: false });
   });
 }
 
-function settleAttempt(house: House, row: Row, result: AttemptReport): void {
+/** Its lease had lapsed, or its receiver was switched off meanwhile: it was delivered all the same, and is not sent again. */
+function arrivedLate(house: House, row: DeliveryRow, result: AttemptReport): void {
+  if (row.status === "delivered") return;
+  keepAttempt(house, row, result);
+  end(house, row, "delivered");
+}
+
+function end(house: House, row: DeliveryRow, status: Delivery["status"]): void {
+  house.run(
+    "UPDATE deliveries SET status = ?, attempt = attempt + 1, lease_until = 0, resume_at = NULL WHERE id = ?",
+    status,
+    row.id,
+  );
+}
+
+function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): void {
+  const { at, durationMs, status, bytes, error, excerpt, verdict } = result;
+  const attempt = row.attempt + 1;
+  const entry: Attempt = {
+    attempt,
+    at: rfc3339(at),
+    durationMs,
+    outcome: verdict.outcome,
+    ...(status === undefined ? {} : { status }),
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(error === undefined ? {} : { error }),
+    ...(excerpt === undefined ? {} : { excerpt }),
+    ...(verdict.outcome === "retry" && verdict.location !== undefined ? { location: verdict.location } : {}),
+  };
+  house.run("INSERT OR REPLACE INTO attempts (delivery, attempt, doc) VALUES (?, ?, ?)", row.id, attempt, JSON.stringify(entry));
+  if (attempt > ATTEMPTS_KEPT) house.run("DELETE FROM attempts WHERE delivery = ? AND attempt <= ?", row.id, attempt - ATTEMPTS_KEPT);
+}
+
+function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): void {
   const record = receiver(house, row.receiver);
   if (record === undefined) return;
   const now = house.now();
   const { verdict } = result;
-  const attempt = row.attempt + 1;
-  const probe = isOpen(record.circuit);
-  const entry: Attempt = {
-    attempt,
-    at: rfc3339(result.at),
-    durationMs: result.durationMs,
-    outcome: verdict.outcome,
-    ...(result.status === undefined ? {} : { status: result.status }),
-    ...(result.error === undefined ? {} : { error: result.error }),
-    ...(result.excerpt === undefined ? {} : { excerpt: result.excerpt }),
-    ...(verdict.outcome === "retry" && verdict.location !== undefined ? { location: verdict.location } : {}),
-  };
-  house.run(
-    "INSERT OR REPLACE INTO attempts (delivery, attempt, doc) VALUES (?, ?, ?)",
-    row.id,
-    attempt,
-    JSON.stringify(entry),
-  );
-
-  const done = (status: Delivery["status"]) =>
-    house.run(
-      "UPDATE deliveries SET status = ?, attempt = ?, lease_until = 0, resume_at = NULL WHERE id = ?",
-      status,
-      attempt,
-      row.id,
-    );
-  const { circuit, news } = verdict.outcome === "retry" ? failed(record.circuit, now) : succeeded(record.circuit);
-  const next: ReceiverRecord = { ...record, circuit };
+  keepAttempt(house, row, result);
+  const { circuit, news } = afterAttempt(record, verdict, now);
+  const next: ReceiverRecord = posted({ ...record, circuit }, 1, now);
+  const delayMs = verdict.outcome === "retry" ? verdict.laneDelayMs : 0;
+  if (delayMs > 0) next.notBefore = Math.max(next.notBefore ?? 0, now + delayMs);
+  saveReceiver(house, next);
 
   switch (verdict.outcome) {
     case "delivered":
-      done("delivered");
-      if (verdict.disable) disable(house, next, "The receiver asked for no more.");
+      end(house, row, "delivered");
       break;
     case "abort":
-      done("aborted");
+      end(house, row, "aborted");
       break;
     case "disable":
-      done("held");
-      disable(house, next, "The receiver answered that it is gone.");
+      end(house, row, "held");
       break;
-    case "retry": {
-      if (verdict.laneDelayMs > 0) next.notBefore = now + verdict.laneDelayMs;
-      // A probe says something about the receiver, a resend by hand was extra: neither uses up the schedule.
-      const free = probe || row.resume_at !== null;
-      const tries = free ? row.tries : row.tries + 1;
-      const at = row.resume_at ?? (free ? now : nextAttemptAt(tries, verdict.minDelayMs, now, house.random()));
-      if (at === undefined) {
-        done("exhausted");
-        exhausted(house, record, row, attempt);
-      } else {
-        house.run(
-          "UPDATE deliveries SET attempt = ?, tries = ?, next_at = ?, resume_at = NULL, lease_until = 0 WHERE id = ?",
-          attempt,
-          tries,
-          at,
-          row.id,
-        );
-      }
+    case "retry":
+      again(house, next, row, result, verdict.minDelayMs);
       break;
-    }
   }
-  if (news === "disabled") disable(house, next, "It failed for five days.");
   if (news !== undefined) noteCircuit(house, next, news);
-  if (JSON.stringify(next) !== JSON.stringify(record)) saveReceiver(house, next);
+  if (news === "disabled") disable(house, next, "It failed for five days.");
+  else if (verdict.outcome === "disable") disable(house, next, "The receiver answered that it is gone.");
+  else if (verdict.outcome === "delivered" && verdict.disable) disable(house, next, "The receiver asked for no more.");
 }
 
-function disable(house: House, record: ReceiverRecord, reason: string): void {
-  record.status = "disabled";
-  record.reason = reason;
+/** A receiver that refuses one message, or has had enough, is there: only silence and errors count against it. */
+function afterAttempt(record: ReceiverRecord, verdict: AttemptVerdict, now: number): { circuit: ReceiverRecord["circuit"]; news?: CircuitNews } {
+  if (verdict.outcome === "retry") return failed(record.circuit, now);
+  const { circuit, news } = succeeded(record.circuit);
+  const leaves = verdict.outcome === "disable" || (verdict.outcome === "delivered" && verdict.disable);
+  return leaves || news === undefined ? { circuit } : { circuit, news };
+}
+
+/**
+ * A borrowed probe says something about the receiver, a resend by hand was extra, and a name that could not be looked up
+ * never got anything: none of them uses up the schedule. A probe goes to the end of its lane, so that one poisonous message
+ * cannot keep the circuit open for all others.
+ */
+function again(house: House, record: ReceiverRecord, row: DeliveryRow, result: AttemptReport, minDelayMs: number): void {
+  const now = house.now();
+  const isFree = row.borrowed === 1 || row.resume_at !== null || result.unresolved === true;
+  const tries = isFree ? row.tries : row.tries + 1;
+  const at = isFree
+    ? Math.max(row.resume_at ?? now, now + (result.unresolved === true ? UNRESOLVED_DELAY_MS : minDelayMs))
+    : nextAttemptAt(tries, minDelayMs, now, house.random());
+  if (at === undefined) {
+    end(house, row, "exhausted");
+    noteExhausted(house, record, row);
+    return;
+  }
   house.run(
-    "UPDATE deliveries SET status = 'held', lease_until = 0 WHERE receiver = ? AND status = 'pending'",
-    record.id,
+    "UPDATE deliveries SET attempt = attempt + 1, tries = ?, next_at = ?, resume_at = NULL, lease_until = 0 WHERE id = ?",
+    tries,
+    at,
+    row.id,
   );
-  announceCallback(house, record, "callback.disabled", reason);
 }
-
-function noteCircuit(house: House, record: ReceiverRecord, news: CircuitNews): void {
-  house.log({ event: "callback.circuit", receiver: record.id, news, failures: record.circuit.consecutiveFailures });
-  if (news === "failing_50" || news === "failing_90") {
-    announceCallback(
-      house,
-      record,
-      "callback.disabled",
-      `It has failed for ${news === "failing_50" ? "half" : "90 %"} of the five days after which it is disabled.`,
-    );
-  } else if (news === "closed") {
-    announceCallback(house, record, "callback.enabled", "It answers again.");
-  }
-}
-
-function announceCallback(
-  house: House,
-  record: ReceiverRecord,
-  type: "callback.disabled" | "callback.enabled",
-  reason: string,
-): void {
-  announce(house, {
-    type,
-    subject: subjectOf(record),
-    data: { ...(record.jobId === undefined ? { subscription: record.id } : {}), url: record.url, reason },
-    jobId: record.jobId,
-  });
-}
-
-/** Exhaustion of news about callbacks is not news: it would never end. */
-function exhausted(house: House, record: ReceiverRecord, row: Row, attempts: number): void {
-  const body = house.row<{ body: string | null }>("SELECT body FROM events WHERE sequence = ?", row.sequence)?.body;
-  const event = body ? (JSON.parse(body) as Event) : undefined;
-  if (event === undefined || event.type.startsWith("callback.")) return;
-  announce(house, {
-    type: "callback.exhausted",
-    subject: subjectOf(record),
-    data: {
-      ...(record.jobId === undefined ? { subscription: record.id } : {}),
-      url: record.url,
-      delivery: row.id,
-      event: event.id,
-      attempts,
-      reason: "Every attempt of the schedule failed. The delivery can be sent again.",
-    },
-    jobId: record.jobId,
-  });
-}
-
-const subjectOf = (record: ReceiverRecord): string =>
-  record.jobId === undefined ? `subscriptions/${record.id}` : `jobs/${record.jobId}`;
-
-/** One delivery again, now. A pending schedule goes on afterwards as if nothing had happened. */
-export function resend(house: House, actor: Actor, id: string, origin: Origin): Answer<Delivery> {
-  return house.change(() => {
-    const row = house.row<Row>("SELECT * FROM deliveries WHERE id = ?", id);
-    const record = row && receiver(house, row.receiver);
-    if (row === undefined || record === undefined) return { ok: false, code: "not_found" };
-    if (record.status === "disabled")
-      return { ok: false, code: "conflict", detail: "The receiver is disabled; set its status to active first." };
-    if (house.row("SELECT 1 FROM events WHERE sequence = ? AND body IS NOT NULL", row.sequence) === undefined)
-      return { ok: false, code: "gone", detail: "The event's body has expired." };
-    const now = house.now();
-    if (row.status === "pending")
-      house.run("UPDATE deliveries SET next_at = ?, resume_at = coalesce(resume_at, next_at) WHERE id = ?", now, id);
-    else
-      house.run(
-        "UPDATE deliveries SET status = 'pending', next_at = ?, tries = 0, lapses = 0, lease_until = 0 WHERE id = ?",
-        now,
-        id,
-      );
-    wakeLane(house, record.id);
-    audit(house, actor, "delivery.resend", `deliveries/${id}`, origin);
-    return { ok: true, value: viewDelivery(house, { ...row, status: "pending", next_at: now }, record) };
-  });
-}
-
-/** A test event to one subscription, as real as any other. */
-export function sendTest(house: House, actor: Actor, id: string, origin: Origin): Answer<Delivery> {
-  return house.change(() => {
-    const record = receiver(house, id);
-    if (record === undefined || record.jobId !== undefined) return { ok: false, code: "not_found" };
-    if (record.status !== "active")
-      return { ok: false, code: "conflict", detail: `The subscription is ${record.status}.` };
-    const event = announce(house, {
-      type: "callback.test",
-      subject: `subscriptions/${id}`,
-      data: { subscription: id, url: record.url, reason: "A test, asked for by hand." },
-      only: record,
-    });
-    audit(house, actor, "subscription.test", `subscriptions/${id}`, origin);
-    const row = house.row<Row>("SELECT * FROM deliveries WHERE receiver = ? AND sequence = ?", id, event.sequence);
-    return row === undefined ? { ok: false, code: "not_found" } : { ok: true, value: viewDelivery(house, row, record) };
-  });
-}
-
-export function listDeliveries(house: House, query: DeliveriesQuery): Page<Delivery> {
-  const limit = query.limit ?? 50;
-  const conditions = ["d.id < ?"];
-  const bindings: SqlStorageValue[] = [query.cursor ?? "dlv_~"];
-  if (query.subscription !== undefined) conditions.push("d.receiver = ?") && bindings.push(query.subscription);
-  if (query.status !== undefined) conditions.push("d.status = ?") && bindings.push(query.status);
-  if (query.job !== undefined) {
-    conditions.push(
-      "d.sequence IN (SELECT sequence FROM events WHERE subject = ? OR subject IN (SELECT 'transfers/' || id FROM transfers WHERE job_id = ?))",
-    );
-    bindings.push(`jobs/${query.job}`, query.job);
-  }
-  const rows = house.rows<Row>(
-    `SELECT d.* FROM deliveries d WHERE ${conditions.join(" AND ")} ORDER BY d.id DESC LIMIT ?`,
-    ...bindings,
-    limit,
-  );
-  const items = rows.flatMap((row) => {
-    const record = receiver(house, row.receiver);
-    return record === undefined ? [] : [viewDelivery(house, row, record)];
-  });
-  const last = rows.at(-1);
-  return rows.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
-}
-
-function viewDelivery(house: House, row: Row, record: ReceiverRecord): Delivery {
-  const event = house.row<{ id: string; type: Delivery["type"] }>(
-    "SELECT id, type FROM events WHERE sequence = ?",
-    row.sequence,
-  );
-  const attempts = house
-    .rows<{ doc: string }>("SELECT doc FROM attempts WHERE delivery = ? ORDER BY attempt", row.id)
-    .map(({ doc }) => JSON.parse(doc) as Attempt);
-  return {
-    id: row.id,
-    event: event?.id ?? "",
-    type: event?.type ?? "callback.test",
-    sequence: row.sequence,
-    channel: record.channel,
-    url: record.url,
-    status: row.status,
-    attempts,
-    createdAt: rfc3339(row.created_at),
-    ...(record.jobId === undefined ? { subscription: record.id } : { jobId: record.jobId }),
-    ...(row.status === "pending" ? { nextAttemptAt: rfc3339(row.next_at) } : {}),
-  };
-}
-
-// ------------------------------------------------------------------------------------------------------------------- rate
-
-function refilled(record: ReceiverRecord, now: number): number {
-  const perMinute = record.ratePerMinute;
-  if (perMinute === undefined) return Number.POSITIVE_INFINITY;
-  const { tokens, at } = record.rate ?? { tokens: perMinute, at: now };
-  return Math.min(perMinute, tokens + (Math.max(0, now - at) * perMinute) / 60_000);
-}
-
-const rateLeft = (record: ReceiverRecord, now: number): number => Math.floor(refilled(record, now));
-const spendRate = (record: ReceiverRecord, now: number, n: number) => ({ tokens: refilled(record, now) - n, at: now });
-const rateWaitMs = (record: ReceiverRecord): number => Math.ceil(60_000 / (record.ratePerMinute ?? 60));

@@ -2,11 +2,11 @@
 import type { House } from "./house.ts";
 
 const DAY_MS = 24 * 3_600_000;
-export const KEEP_RECORDS_MS = 90 * DAY_MS;
-export const KEEP_EVENTS_MS = 30 * DAY_MS;
-export const KEEP_INBOUND_MS = 7 * DAY_MS;
-/** Idempotency keys and message ids live longer than any sender redelivers. */
-const KEEP_REQUESTS_MS = 30 * DAY_MS;
+const KEEP_RECORDS_MS = 90 * DAY_MS;
+const KEEP_EVENTS_MS = 30 * DAY_MS;
+const KEEP_INBOUND_MS = 7 * DAY_MS;
+/** Ids of inbound messages live longer than any sender redelivers; what they made is found by its idempotency key after that. */
+const KEEP_MESSAGES_MS = 30 * DAY_MS;
 const KEEP_AUDIT_MS = 365 * DAY_MS;
 const EVERY_MS = 6 * 3_600_000;
 
@@ -20,20 +20,25 @@ export function retire(house: House): void {
   );
   const gone = house.row<{ last: number | null }>("SELECT max(sequence) AS last FROM events WHERE body IS NULL")?.last;
   if (gone !== null && gone !== undefined) house.setMeta("events_gone_through", String(gone));
+  const deliveries = house.idAt("dlv", events);
   house.run(
-    "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE created_at < ? AND status <> 'pending')",
-    events,
+    "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE id < ? AND status <> 'pending')",
+    deliveries,
   );
-  house.run("DELETE FROM deliveries WHERE created_at < ? AND status <> 'pending'", events);
+  house.run("DELETE FROM deliveries WHERE id < ? AND status <> 'pending'", deliveries);
   house.run("UPDATE inbound SET body = NULL WHERE at < ? AND body IS NOT NULL", now - KEEP_INBOUND_MS);
-  house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_REQUESTS_MS);
-  house.run("DELETE FROM requests WHERE at < ?", now - KEEP_REQUESTS_MS);
+  house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_MESSAGES_MS);
+  // As long as what they made.
+  house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM audit WHERE at < ?", now - KEEP_AUDIT_MS);
   house.run("DELETE FROM dead WHERE at < ?", events);
 
   const jobs = house.idAt("job", now - KEEP_RECORDS_MS);
   const transfers = house.idAt("tr", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM receivers WHERE job_id < ? AND job_id IN (SELECT id FROM jobs WHERE live = 0)", jobs);
+  // A delivery that is still under way keeps its event, its attempts and its receiver; without a receiver it is nothing.
+  house.run("DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE receiver NOT IN (SELECT id FROM receivers))");
+  house.run("DELETE FROM deliveries WHERE receiver NOT IN (SELECT id FROM receivers)");
   house.run("DELETE FROM effects WHERE subject < ? AND subject IN (SELECT id FROM jobs WHERE live = 0)", jobs);
   house.run("DELETE FROM jobs WHERE id < ? AND live = 0", jobs);
   house.run("DELETE FROM effects WHERE subject IN (SELECT id FROM debts WHERE transfer < ? AND open = 0)", transfers);
@@ -42,6 +47,7 @@ export function retire(house: House): void {
     "DELETE FROM effects WHERE subject < ? AND subject IN (SELECT id FROM transfers WHERE live = 0 AND id NOT IN (SELECT transfer FROM debts))",
     transfers,
   );
+  house.run("DELETE FROM parts WHERE transfer IN (SELECT id FROM transfers WHERE live = 0)");
   house.run("DELETE FROM transfers WHERE id < ? AND live = 0 AND id NOT IN (SELECT transfer FROM debts)", transfers);
   house.due("retention", "", now + EVERY_MS);
 }

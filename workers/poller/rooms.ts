@@ -22,6 +22,7 @@ import { exists, migrate } from "./migrations.ts";
 import { Site, type SiteConfig } from "./site.ts";
 import { openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
+import { transferRecord } from "./transfers.ts";
 
 type Waiter = { subject: string; wake: () => void };
 
@@ -117,6 +118,17 @@ export class Rooms {
     return { ok: true, value: { site: this.site.config() } };
   }
 
+  /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */
+  ofJob(actor: access.Actor, id: string): boolean {
+    const record = jobs.jobRecord(this.house, id);
+    return record !== undefined && access.reaches(actor, [record.system]);
+  }
+
+  ofTransfer(actor: access.Actor, id: string): boolean {
+    const record = transferRecord(this.house, id);
+    return record !== undefined && access.reaches(actor, [record.system]);
+  }
+
   /** Where a job's output is, as far as the record knows. */
   output(id: string): Answer<{ system: string; schedulerId?: string; stdoutPath?: string; stderrPath?: string }> {
     const record = jobs.jobRecord(this.house, id);
@@ -135,12 +147,14 @@ export class Rooms {
 
   /** The event stream, for api only: who asks stands in a header, since a WebSocket starts as a request. */
   async stream(request: Request): Promise<Response> {
-    const caller = request.headers.get("x-caller");
+    const header = request.headers.get("x-caller");
+    const asking = header === null ? undefined : (JSON.parse(header) as Caller);
     const admitted: { ok: true; value: access.Actor } | Refusal =
-      caller === null ? { ok: false, code: "unauthorized" } : this.admit(JSON.parse(caller) as Caller, "jobs:read");
-    if (admitted.ok) return openStream(this.streams, request);
-    const status = admitted.code === "not_found" ? 404 : admitted.code === "forbidden" ? 403 : 401;
-    return Response.json({ code: admitted.code }, { status });
+      asking === undefined ? { ok: false, code: "unauthorized" } : this.admit(asking, "jobs:read");
+    if (admitted.ok && asking !== undefined) return openStream(this.streams, request, asking, admitted.value);
+    const code = admitted.ok ? "unauthorized" : admitted.code;
+    const status = code === "not_found" ? 404 : code === "forbidden" ? 403 : 401;
+    return Response.json({ code }, { status });
   }
 
   /** One pass at a time: alarm and sweep join the one that runs. */

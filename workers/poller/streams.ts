@@ -1,51 +1,88 @@
 /** The live event stream: catch-up first, then every event as it commits; progress as frames that are no events. */
+
+import type { Caller } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
+import { type Actor, isLiveKey } from "./access.ts";
 import { effect } from "./effects.ts";
 import type { House } from "./house.ts";
-import { eventsAfter } from "./ledger.ts";
+import { eventsAfter, mayRead } from "./ledger.ts";
 import { transferRecord } from "./transfers.ts";
 
 export interface Streams {
-  state: DurableObjectState;
+  state: Pick<DurableObjectState, "acceptWebSocket" | "getWebSockets">;
   house: House;
 }
 
+/** What a hibernating socket remembers of its reader: what may be read, and how long. */
+interface Reader {
+  systems?: string[];
+  /** Hash of the API key: revoking it ends the stream. */
+  key?: string;
+  /** When the token that opened it ends, in ms. */
+  until?: number;
+}
+
 const CATCH_UP_PAGE = 200;
+/** A reader that missed more than this gets the rest when it comes back: the Tracker never holds a whole ledger in memory. */
+const CATCH_UP_MAX = 5_000;
 const PROGRESS_EVERY_MS = 500;
+/** Tells a reader that its stream ends because its credential did. */
+const CREDENTIAL_ENDED = 4001;
+const COME_BACK = 4002;
 const lastProgress = new Map<string, number>();
 
 /** Accepts the WebSocket and sends what it missed. Hibernation keeps it open without keeping the object in memory. */
-export function openStream({ state, house }: Streams, request: Request): Response {
+export function openStream({ state, house }: Streams, request: Request, caller: Caller, actor: Actor): Response {
   if (request.headers.get("upgrade") !== "websocket") return Response.json({ code: "invalid" }, { status: 426 });
-  const after = Number(new URL(request.url).searchParams.get("after") ?? "0");
+  const asked = new URL(request.url).searchParams.get("after") ?? "0";
+  const after = /^\d{1,15}$/.test(asked) ? Number(asked) : 0;
   const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
   state.acceptWebSocket(server);
+  server.serializeAttachment(readerOf(caller, actor));
   // Everything from here to the return is one turn: no event can commit in between and be missed or sent twice.
-  for (let cursor = after; ; ) {
-    const page = eventsAfter(house, { after: cursor, limit: CATCH_UP_PAGE });
+  if (catchUp(house, server, actor, after) >= CATCH_UP_MAX) server.close(COME_BACK, "more is waiting: come back");
+  return new Response(null, { status: 101, webSocket: client });
+}
+
+function readerOf(caller: Caller, { systems }: Actor): Reader {
+  const ends = caller.kind === "oidc" ? caller.claims.exp : undefined;
+  return {
+    ...(systems === undefined ? {} : { systems }),
+    ...(caller.kind === "key" ? { key: caller.hash } : {}),
+    ...(typeof ends === "number" ? { until: ends * 1000 } : {}),
+  };
+}
+
+/** Answers how many events were sent. */
+function catchUp(house: House, socket: WebSocket, actor: Actor, after: number): number {
+  let cursor = after;
+  let sent = 0;
+  while (sent < CATCH_UP_MAX) {
+    const page = eventsAfter(house, { after: cursor, limit: CATCH_UP_PAGE }, actor);
     if (!page.ok) {
-      server.send(JSON.stringify({ gone: { oldest: page.oldest } }));
+      socket.send(JSON.stringify({ gone: { oldest: page.oldest } }));
       cursor = Number(page.oldest);
       continue;
     }
-    for (const event of page.value.items) server.send(JSON.stringify({ event }));
+    for (const event of page.value.items) socket.send(JSON.stringify({ event }));
+    sent += page.value.items.length;
     const last = page.value.items.at(-1);
     if (page.value.cursor === undefined || last === undefined) break;
     cursor = last.sequence;
   }
-  return new Response(null, { status: 101, webSocket: client });
+  return sent;
 }
 
-export function pushEvents({ state }: Streams, events: Event[]): void {
-  const sockets = state.getWebSockets();
-  if (sockets.length === 0) return;
-  for (const event of events) broadcast(sockets, JSON.stringify({ event }));
+export function pushEvents(streams: Streams, events: Event[]): void {
+  for (const { socket, reader } of readers(streams)) {
+    for (const event of events) if (mayRead(streams.house, reader, event)) send(socket, { event });
+  }
 }
 
 /** At most two frames a second and transfer. */
-export function pushProgress({ state, house }: Streams, effectId: string): void {
-  const sockets = state.getWebSockets();
-  if (sockets.length === 0) return;
+export function pushProgress(streams: Streams, effectId: string): void {
+  const { state, house } = streams;
+  if (state.getWebSockets().length === 0) return;
   const transferId = effect(house, effectId)?.subject;
   const transfer = transferId === undefined ? undefined : transferRecord(house, transferId);
   if (transfer === undefined) return;
@@ -53,24 +90,28 @@ export function pushProgress({ state, house }: Streams, effectId: string): void 
   if (now - (lastProgress.get(transfer.id) ?? 0) < PROGRESS_EVERY_MS) return;
   lastProgress.set(transfer.id, now);
   if (transfer.status !== "copying") lastProgress.delete(transfer.id);
-  broadcast(
-    sockets,
-    JSON.stringify({
-      progress: {
-        transfer: transfer.id,
-        bytes: transfer.copiedBytes,
-        totalBytes: transfer.upload?.totalBytes ?? transfer.size,
-      },
-    }),
-  );
+  const totalBytes = transfer.upload?.totalBytes ?? transfer.size;
+  const progress = { transfer: transfer.id, bytes: transfer.copiedBytes, totalBytes };
+  for (const { socket, reader } of readers(streams)) {
+    if (reader.systems?.includes(transfer.system) ?? true) send(socket, { progress });
+  }
 }
 
-function broadcast(sockets: WebSocket[], frame: string): void {
-  for (const socket of sockets) {
-    try {
-      socket.send(frame);
-    } catch {
-      // A socket that is closing misses the frame and catches up by its sequence when it comes back.
-    }
+/** Those who may still read; whoever's credential has ended is let go. */
+function readers({ state, house }: Streams): { socket: WebSocket; reader: Reader }[] {
+  return state.getWebSockets().flatMap((socket) => {
+    const reader = (socket.deserializeAttachment() ?? {}) as Reader;
+    const isOver = (reader.until ?? Number.POSITIVE_INFINITY) <= house.now();
+    if (!isOver && (reader.key === undefined || isLiveKey(house, reader.key))) return [{ socket, reader }];
+    socket.close(CREDENTIAL_ENDED, "the credential has ended");
+    return [];
+  });
+}
+
+function send(socket: WebSocket, frame: unknown): void {
+  try {
+    socket.send(JSON.stringify(frame));
+  } catch {
+    // A socket that is closing misses the frame and catches up by its sequence when it comes back.
   }
 }

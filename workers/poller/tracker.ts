@@ -35,16 +35,17 @@ import * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import * as bytes from "./bytes.ts";
 import * as connections from "./connections.ts";
+import * as deliveries from "./deliveries.ts";
 import type { Env } from "./env.ts";
 import * as far from "./far.ts";
 import * as hooks from "./hooks.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
-import * as receivers from "./receivers.ts";
-import { Rooms } from "./rooms.ts";
+import { NOT_FOUND, Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
+import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 
 type Options = { idempotency?: Idempotency; origin: Origin };
@@ -113,7 +114,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async putIdentity(caller: Caller, name: string, request: IdentityRequest, origin: Origin) {
     return this.#rooms.with(caller, "connection:admin", (actor) =>
-      ok(access.putIdentity(this.#rooms.house, actor, name, request, origin)),
+      access.putIdentity(this.#rooms.house, actor, name, request, origin),
     );
   }
 
@@ -153,15 +154,19 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return this.#rooms.with(caller, "jobs:read", (actor) => this.#rooms.awaitJob(actor, id, wait));
   }
 
+  async ping(id: string, token: string): Promise<void> {
+    if (this.#rooms.exists()) jobs.pinged(this.#rooms.house, id, token);
+  }
+
   async cancelJob(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.cancelJob(this.#rooms.house, actor, id, origin),
+      this.#rooms.ofJob(actor, id) ? acceptance.cancelJob(this.#rooms.house, actor, id, origin) : NOT_FOUND,
     );
   }
 
   async resubmit(caller: Caller, id: string, request: ResubmitRequest, options: Options) {
     return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.resubmit(this.#rooms.desk, actor, id, request, options),
+      this.#rooms.ofJob(actor, id) ? acceptance.resubmit(this.#rooms.desk, actor, id, request, options) : NOT_FOUND,
     );
   }
 
@@ -174,26 +179,28 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async transfers(caller: Caller, query: TransfersQuery) {
-    return this.#rooms.with(caller, "transfers:read", () => ok(transfers.listTransfers(this.#rooms.house, query)));
+    return this.#rooms.with(caller, "transfers:read", (actor) =>
+      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+    );
   }
 
   async transfer(caller: Caller, id: string) {
-    return this.#rooms.with(caller, "transfers:read", () => {
-      const record = transfers.transferRecord(this.#rooms.house, id);
+    return this.#rooms.with(caller, "transfers:read", (actor) => {
+      const record = this.#rooms.ofTransfer(actor, id) ? transfers.transferRecord(this.#rooms.house, id) : undefined;
       return this.#rooms.value(record && viewTransfer(record, this.#rooms.house.name));
     });
   }
 
   async cancelTransfer(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
-      acceptance.cancelTransfer(this.#rooms.house, actor, id, origin),
+      this.#rooms.ofTransfer(actor, id) ? acceptance.cancelTransfer(this.#rooms.house, actor, id, origin) : NOT_FOUND,
     );
   }
 
   // ---------------------------------------------------------------------------------------------- events and callbacks
 
   async events(caller: Caller, query: EventsQuery) {
-    return this.#rooms.with(caller, "jobs:read", () => ledger.eventsAfter(this.#rooms.house, query));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
   #refusalOf(url: string): Refusal | undefined {
@@ -205,57 +212,60 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
       const refusal = this.#refusalOf(request.url);
       if (refusal !== undefined) return refusal;
-      return receivers.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
+      return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
   }
 
   async subscriptions(caller: Caller) {
-    return this.#rooms.with(caller, "hooks:admin", () => ok(receivers.listSubscriptions(this.#rooms.house)));
+    return this.#rooms.with(caller, "hooks:admin", (actor) =>
+      ok(subscriptions.listSubscriptions(this.#rooms.house, actor)),
+    );
   }
 
   async subscription(caller: Caller, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", () => {
-      const record = receivers.subscriptionOf(this.#rooms.house, id);
-      return this.#rooms.value(record && receivers.viewSubscription(this.#rooms.house, record));
-    });
+    return this.#rooms.with(caller, "hooks:admin", (actor) =>
+      subscriptions.subscription(this.#rooms.house, actor, id),
+    );
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) => {
       const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return receivers.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
     });
   }
 
   async removeSubscription(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      receivers.removeSubscription(this.#rooms.house, actor, id, origin),
+      subscriptions.removeSubscription(this.#rooms.house, actor, id, origin),
     );
   }
 
   async rotateSecret(caller: Caller, id: string, request: RotateRequest, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      receivers.rotateSecret(this.#rooms.house, this.#rooms.seal, actor, id, request, origin),
+      subscriptions.rotateSecret(this.#rooms.house, this.#rooms.seal, actor, id, request, origin),
     );
   }
 
   async testSubscription(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => lanes.sendTest(this.#rooms.house, actor, id, origin));
+    return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.sendTest(this.#rooms.house, actor, id, origin));
   }
 
   async recover(caller: Caller, id: string, since: string, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      receivers.recover(this.#rooms.house, actor, id, since, origin),
+      subscriptions.recover(this.#rooms.house, actor, id, since, origin),
     );
   }
 
   async deliveries(caller: Caller, query: DeliveriesQuery) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(lanes.listDeliveries(this.#rooms.house, query)));
+    return this.#rooms.with(caller, "jobs:read", (actor) =>
+      ok(deliveries.listDeliveries(this.#rooms.house, query, actor)),
+    );
   }
 
   async resend(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => lanes.resend(this.#rooms.house, actor, id, origin));
+    return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
   }
 
   // ------------------------------------------------------------------------------------------------------------- hooks
@@ -267,11 +277,11 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async hooks(caller: Caller) {
-    return this.#rooms.with(caller, "hooks:admin", () => ok(hooks.listHooks(this.#rooms.house)));
+    return this.#rooms.with(caller, "hooks:admin", (actor) => ok(hooks.listHooks(this.#rooms.house, actor)));
   }
 
   async hook(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "hooks:admin", () => hooks.hookOf(this.#rooms.house, name));
+    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.#rooms.house, actor, name));
   }
 
   async removeHook(caller: Caller, name: string, origin: Origin) {
@@ -279,11 +289,13 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async hookRequests(caller: Caller, name: string, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "hooks:admin", () => ok(hooks.hookRequests(this.#rooms.house, name, query)));
+    return this.#rooms.with(caller, "hooks:admin", (actor) =>
+      ok(hooks.hookRequests(this.#rooms.house, actor, name, query)),
+    );
   }
 
   async hookRequest(caller: Caller, name: string, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", () => hooks.hookRequest(this.#rooms.house, name, id));
+    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookRequest(this.#rooms.house, actor, name, id));
   }
 
   async acceptFromHook(hook: string, inbound: VerifiedInbound) {
@@ -336,8 +348,8 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return leases.length === 0 ? undefined : { leases, signingKey: await connections.signingKey(this.#rooms.desk) };
   }
 
-  async report(reports: lanes.AttemptReport[]): Promise<void> {
-    if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports);
+  async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {
+    if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports, unposted);
   }
 
   /** Errors of this class do not survive RPC, so what went wrong is a value here and thrown again by `tokenFrom`. */
@@ -354,7 +366,9 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async output(caller: Caller, id: string) {
-    return this.#rooms.with(caller, "jobs:read", () => this.#rooms.output(id));
+    return this.#rooms.with(caller, "jobs:read", (actor) =>
+      this.#rooms.ofJob(actor, id) ? this.#rooms.output(id) : NOT_FOUND,
+    );
   }
 
   /** Keeps what the site told about its systems, for checks before submitting. */

@@ -3,10 +3,10 @@
  * reads, each with its own time-out; an item's error is recorded and the others go on.
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
-import { type JobRecord, notSeen, observed } from "../../shared/domain/job.ts";
+import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
 import { nextHandleLookMs } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { Firecrest, Handle, HandleState, NameLookup, TrackedJob } from "../../shared/firecrest/port.ts";
+import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
@@ -99,32 +99,28 @@ async function round(desk: Desk, system: string): Promise<void> {
   const { house, site } = desk;
   const { requestsPerMinute } = site.config();
   const jobs = trackedJobs(house, system);
-  // Until this round has ended, the next one is far away; if it never ends, the agenda brings it back.
-  house.change(() =>
-    jobs.length === 0 ? house.notDue("round", system) : house.due("round", system, house.now() + 60_000),
-  );
-  if (jobs.length === 0) return;
+  if (jobs.length === 0) {
+    house.change(() => house.notDue("round", system));
+    return;
+  }
   const wait = site.take(ROUND_REQUESTS, "poll");
   if (wait !== undefined) {
     house.change(() => house.due("round", system, wait));
     return;
   }
+  const pace = () => paceRound(house, system, requestsPerMinute);
   const { firecrest, requests } = site.client();
   try {
     const seen = await firecrest.round(
       system,
       jobs.map((job) => tracked(job, house.now())),
     );
-    siteAnswered(house);
+    // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
+    // round that never ends is brought back by the next alarm.
     house.change(() => {
-      const now = house.now();
-      for (const { id, schedulerId } of jobs) {
-        const job = jobRecord(house, id);
-        if (job === undefined || schedulerId === undefined) continue;
-        const observation = seen.seen.get(schedulerId);
-        if (observation !== undefined) applyJob(house, observed(job, observation, seen.requestedAt, now));
-        else if (seen.notSeen.has(schedulerId)) applyJob(house, notSeen(job, seen.requestedAt, now));
-      }
+      siteAnswered(house);
+      applyRound(house, jobs, seen);
+      pace();
     });
     if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
     house.log({
@@ -136,9 +132,28 @@ async function round(desk: Desk, system: string): Promise<void> {
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
     });
+  } catch (error) {
+    house.change(pace);
+    throw error;
   } finally {
     site.settle(ROUND_REQUESTS, requests());
-    house.change(() => paceRound(house, system, requestsPerMinute));
+  }
+}
+
+/** Call inside `house.change`. */
+function applyRound(house: House, jobs: readonly JobRecord[], round: Round): void {
+  const now = house.now();
+  const stepOf = (job: JobRecord): Step | undefined => {
+    const observation = round.seen.get(job.schedulerId ?? "");
+    if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
+    return round.notSeen.has(job.schedulerId ?? "") ? notSeen(job, round.requestedAt, now) : undefined;
+  };
+  for (const before of jobs) {
+    // Most jobs are where they were. Only news is worth reading a row again, which may have changed meanwhile.
+    if (stepOf(before)?.changed !== true) continue;
+    const job = jobRecord(house, before.id);
+    const step = job && stepOf(job);
+    if (step !== undefined) applyJob(house, step);
   }
 }
 

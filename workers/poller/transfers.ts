@@ -234,12 +234,16 @@ export function payDebt(house: House, debt: DebtRecord): void {
   plan(house, "release", debt.id);
 }
 
-export function listTransfers(house: House, query: TransfersQuery): Page<Transfer> {
+export function listTransfers(house: House, query: TransfersQuery, systems?: string[]): Page<Transfer> {
   const limit = query.limit ?? 50;
   const conditions = ["id < ?"];
   const bindings: SqlStorageValue[] = [query.cursor ?? "tr_~"];
   if (query.status !== undefined) conditions.push("status = ?") && bindings.push(query.status);
   if (query.job !== undefined) conditions.push("job_id = ?") && bindings.push(query.job);
+  if (systems !== undefined) {
+    conditions.push("json_extract(doc, '$.system') IN (SELECT value FROM json_each(?))");
+    bindings.push(JSON.stringify(systems));
+  }
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM transfers WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
     ...bindings,

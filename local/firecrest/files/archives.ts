@@ -65,7 +65,7 @@ export async function compress(
   const matches = options.matchPattern === undefined ? undefined : globExpression(options.matchPattern);
   const packed = codecs.compress(
     options.compression,
-    packTar(members(space, found, name, place.path, options, matches)),
+    packTar(members(space, found, matches === undefined ? name : ".", place.path, options, matches)),
   );
   await volume.write(place.path, abortable(packed, options.signal), { append: false, permissions: 0o644, owner });
 }

@@ -1,6 +1,8 @@
 /** Reading requests as pydantic does: camelCase or snake_case, numbers in quotes, unknown fields ignored. */
 import { fields } from "../../../shared/firecrest/v2/read.ts";
+import type { Call } from "./context.ts";
 import { ApiError, type FieldError, invalid } from "./errors.ts";
+import { guessesJson } from "./options.ts";
 
 const TRUE = ["true", "1", "yes", "on", "y", "t"];
 const FALSE = ["false", "0", "no", "off", "n", "f"];
@@ -84,11 +86,15 @@ export function mainPath(values: Record<string, unknown>): string | undefined {
   return typeof path === "string" && path !== "" ? path : undefined;
 }
 
-/** A JSON object. Bodies without the content type are no objects to the server. */
-export async function readJson(request: Request): Promise<Record<string, unknown>> {
+/** A JSON object. Bodies without the content type are no objects to servers of today. */
+export async function readJson({
+  request,
+  options,
+}: Pick<Call, "request" | "options">): Promise<Record<string, unknown>> {
   const text = await request.text();
   if (text === "") throw invalid([{ location: "body", name: null, message: "Field required" }]);
-  const isJson = /^application\/(\w+\+)?json\b/.test(request.headers.get("content-type") ?? "");
+  const type = request.headers.get("content-type");
+  const isJson = type === null ? guessesJson(options) : /^application\/(\w+\+)?json\b/.test(type);
   let body: unknown;
   try {
     body = isJson ? JSON.parse(text) : text;

@@ -23,7 +23,7 @@ export const idOnWire = (call: Call, jobId: string): string | number =>
 
 export const submit: Handler = async (call) => {
   requireHealthy(call, ["scheduler", "ssh"]);
-  const body = await readJson(call.request);
+  const body = await readJson(call);
   if (typeof body.job !== "object" || body.job === null) {
     throw invalid([{ location: "body", name: "job", message: "Field required" }]);
   }
@@ -168,7 +168,7 @@ export const metadata: Handler = async (call) => {
 export const attach: Handler = async (call) => {
   requireHealthy(call, ["scheduler", "ssh"]);
   requireId(call);
-  const body = await readJson(call.request);
+  const body = await readJson(call);
   const { command } = body;
   if (typeof command !== "string") throw unhandled("'sequence item 3: expected str instance, NoneType found'");
   await running(attachError(call.id), async () => {

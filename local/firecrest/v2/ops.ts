@@ -176,7 +176,7 @@ export const stat: Handler = async (call) => {
 
 /** The path is looked for in a body too, and then missed in the query. */
 export const rm: Handler = async (call) => {
-  if (mainPath(queryOf(call)) === undefined && mainPath(await readJson(call.request).catch(() => ({}))) !== undefined) {
+  if (mainPath(queryOf(call)) === undefined && mainPath(await readJson(call).catch(() => ({}))) !== undefined) {
     throw invalid([{ location: "query", name: "path", message: "Field required" }]);
   }
   const path = pathInQuery(call);
@@ -186,7 +186,7 @@ export const rm: Handler = async (call) => {
 
 /** A body with a main path that has been checked. */
 async function bodyOf(call: Call): Promise<{ path: string; input: Input }> {
-  const body = await readJson(call.request);
+  const body = await readJson(call);
   return { path: placeOf(call, body), input: new Input("body", body) };
 }
 

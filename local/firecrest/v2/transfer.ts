@@ -74,7 +74,7 @@ interface TransferRequest {
 /** Neither existence nor place of the path is checked here. */
 async function transferRequest(call: Call): Promise<TransferRequest> {
   requireHealthy(call, ["scheduler", "ssh"]);
-  const body = await readJson(call.request);
+  const body = await readJson(call);
   const input = new Input("body", body);
   const path = mainPath(body) ?? "";
   if (path === "") input.fail("sourcePath", "Field required");
@@ -181,7 +181,7 @@ const operating =
   (compose: (path: string, targetPath: string, input: Input) => FileOperation): Handler =>
   async (call) => {
     requireHealthy(call, ["scheduler", "ssh"]);
-    const body = await readJson(call.request);
+    const body = await readJson(call);
     const path = requirePlace(mainPath(body), call.system, rootsOf(call));
     requireHealthy(call, [], path);
     const input = new Input("body", body);

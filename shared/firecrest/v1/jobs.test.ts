@@ -307,11 +307,27 @@ describe("looking for a job by its name on a very busy site", () => {
 });
 
 describe("where a job's output goes", () => {
+  it("is told by the task that submitted the job, for as long as the site keeps it", async () => {
+    const site = fakeSite({});
+    site.addTask("t1", {
+      service: "compute",
+      system: "c",
+      status: "200",
+      data: { jobid: "4", job_file: "/h/t1/run.sh", job_file_out: "/h/t1/slurm-4.out", job_file_err: "/h/t1/slurm-4.out" },
+    });
+    expect(await site.client.outputPaths("c", "4")).toEqual({
+      workingDirectory: "/h/t1",
+      stdoutPath: "/h/t1/slurm-4.out",
+      stderrPath: "/h/t1/slurm-4.out",
+    });
+    expect(site.calls()).toEqual([]);
+  });
+
   it("is told by the queue, for one job, while it is active", async () => {
     const row = { jobid: "4", state: "RUNNING", job_file_out: "/h/run-4.out", job_file_err: "/h/run-4.err" };
     const site = fakeSite({ "GET /compute/jobs": () => task([200, { 0: row }]) });
     expect(await site.client.outputPaths("c", "4")).toEqual({ stdoutPath: "/h/run-4.out", stderrPath: "/h/run-4.err" });
-    expect(site.requests[0]?.query).toEqual({ jobs: "4" });
+    expect(site.requests.find(({ path }) => path === "/compute/jobs")?.query).toEqual({ jobs: "4" });
   });
 
   it("is not known afterwards", async () => {

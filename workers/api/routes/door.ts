@@ -2,10 +2,10 @@
 import { sha256Hex } from "../../../shared/bytes.ts";
 import { HookOutcome } from "../../../shared/contract/hook.ts";
 import type { VerifiedInbound } from "../../../shared/contract/rpc.ts";
-import { z } from "../../../shared/contract/words.ts";
+import { ConnectionName, JobId, z } from "../../../shared/contract/words.ts";
 import { type Inbound, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
 import { Problem, ProblemBody } from "../../../shared/problem.ts";
-import { given, json, text } from "../answers.ts";
+import { given, json, noContent, text } from "../answers.ts";
 import { readBytes } from "../body.ts";
 import type { OpenCall, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
@@ -88,6 +88,28 @@ export function doorRoutes({ open }: Routes, door: Door): void {
       if (query.dry_run !== undefined) return dryRun(verified, inbound);
       const challenge = verified.hook.source === "slack" ? challengeOf(inbound) : undefined;
       return challenge === undefined ? handOver(call, verified, rawBody, inbound) : text(challenge);
+    },
+  );
+}
+
+/** From inside a job that asked for it: wakes the poll, opens nothing, and answers everybody alike. */
+export function pingRoute({ open }: Routes): void {
+  open(
+    {
+      id: "ping",
+      method: "post",
+      path: "/pings/{c}/{id}/{token}",
+      tag: "Hooks",
+      summary: "A job says that it starts or ends",
+      description:
+        "Called by the script of a job with `ping: true`. The scheduler stays the truth; it is only asked sooner.",
+      answers: { 204: { description: "Always." } },
+    },
+    async ({ request, params, deps }) => {
+      await spend(deps.hooks, HOOKS, `ping ${addressOf(request) ?? ""}`);
+      const known = ConnectionName.safeParse(params.c).success && JobId.safeParse(params.id).success;
+      if (known && params.token.length <= 64) await deps.tracker(params.c).ping(params.id, params.token);
+      return noContent();
     },
   );
 }

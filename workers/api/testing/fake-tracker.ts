@@ -40,6 +40,7 @@ export class FakeTracker implements Tracker {
   readonly name: string;
   exists = false;
   readonly heldKeys = new Map<string, Key>();
+  readonly pings: string[] = [];
   readonly identities = new Map<string, IdentityRequest>();
   readonly heldJobs = new Map<string, Job>();
   readonly heldTransfers = new Map<string, Transfer>();
@@ -139,6 +140,10 @@ export class FakeTracker implements Tracker {
     [...this.identities.values()].filter((identity) => identity.issuer === issuer).map(({ audience }) => audience);
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
+
+  ping: Tracker["ping"] = async (id, token) => {
+    this.pings.push(`${id} ${token}`);
+  };
 
   addKey: Tracker["addKey"] = async (caller, request) => {
     const admitted = this.admit(caller, "connection:admin");
