@@ -1,11 +1,12 @@
 /** Runs scenarios, each in a Durable Object of its own, and answers what they found. */
 import { DurableObject } from "cloudflare:workers";
 import { follow } from "../rooms/follow.ts";
+import { lanes } from "../rooms/lanes.ts";
 import { rounds } from "../rooms/rounds.ts";
 import type { RoomEnv } from "./room.ts";
 
 /** By the name under which `support/rooms.ts` calls them. */
-const SCENARIOS = { follow, rounds } as const;
+const SCENARIOS = { follow, lanes, rounds } as const;
 export type Scenarios = typeof SCENARIOS;
 
 export class Room extends DurableObject<RoomEnv> {

@@ -204,10 +204,11 @@ describe("the manifest", () => {
 const curl = spawnSync("curl", ["--version"]).status === 0;
 
 describe.runIf(curl)("the ping", () => {
-  it("is one POST at the end, whose address never stands in a command line", async () => {
+  it("is one POST at the start and one at the end, whose address never stands in a command line", async () => {
     const seen: string[] = [];
+    const { promise: both, resolve: bothSeen } = Promise.withResolvers<void>();
     const server = createServer((request, response) => {
-      seen.push(`${request.method} ${request.url}`);
+      if (seen.push(`${request.method} ${request.url}`) === 2) bothSeen();
       response.end();
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -220,9 +221,10 @@ describe.runIf(curl)("the ping", () => {
         execFile("/bin/bash", [file], { cwd: folder }).on("exit", (code) => resolve(code ?? -1)),
       );
     });
+    await both;
     server.close();
     expect(status).toBe(7);
-    expect(seen).toEqual(["POST /pings/abc?t=1"]);
+    expect(seen).toEqual(["POST /pings/abc?t=1", "POST /pings/abc?t=1"]);
     expect(script).not.toMatch(/(curl|wget) [^\n]*pings/);
   });
 

@@ -13,7 +13,7 @@ export function environmentLines(env: Record<string, string>): string[] {
 }
 
 export interface ExitWork {
-  /** POSTed to when the script ends; a capability, so it stays out of the process list. */
+  /** POSTed to when the script starts and ends; a capability, so it stays out of the process list. */
   ping?: string;
   manifest?: ManifestRequest;
 }
@@ -39,6 +39,8 @@ export function exitTrapLines(work: ExitWork): string[] {
     "trap 'exit 129' HUP",
     "trap 'exit 130' INT",
     "trap 'exit 143' TERM",
+    // At the start too, beside the script: nothing waits for it.
+    ...(work.ping === undefined ? [] : ["(_fw_ping >/dev/null 2>&1 &)"]),
   ];
 }
 

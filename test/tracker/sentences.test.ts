@@ -14,7 +14,6 @@ import * as lanes from "../../workers/poller/lanes.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
-import vectors from "../data/vectors/standard-webhooks.json";
 import { type Hit, inWorld, type World } from "./world.ts";
 
 const ACTOR = { name: "admin" };
@@ -36,6 +35,37 @@ const eventOf = ({ body }: Hit): Event => JSON.parse(body) as Event;
 const types = (world: World, family: string) => world.events().map(({ type }) => type).filter((type) => type.startsWith(family));
 
 afterEach(() => void vi.useRealTimers());
+
+/** One of each kind of address that is not for strangers; every spelling of them is tried in `shared/egress/rules.test.ts`. */
+const INSIDE = [
+  "https://127.0.0.1/",
+  "https://2130706433/",
+  "https://0x7f.1/",
+  "https://0177.0.0.1/",
+  "https://10.0.0.1/",
+  "https://100.64.0.1/",
+  "https://169.254.169.254/latest/meta-data/",
+  "https://172.31.255.255/",
+  "https://192.168.1.1/",
+  "https://198.18.0.1/",
+  "https://224.0.0.1/",
+  "https://255.255.255.255/",
+  "https://[::1]/",
+  "https://[::ffff:10.0.0.1]/",
+  "https://[64:ff9b::a9fe:a9fe]/",
+  "https://[2002:a00:1::]/",
+  "https://[fd00::1]/",
+  "https://[fe80::1]/",
+  "https://[ff02::1]/",
+  "https://localhost/",
+  "https://a.localhost./",
+  "https://router/",
+  "https://printer.local/",
+  "https://metadata.google.internal/",
+  "http://example.com/",
+  "https://example.com:22/",
+  "https://user@example.com/",
+];
 
 /** The official library, at the time at which the delivery arrived. */
 function verifiesWith(secret: string, hit: Hit): boolean {
@@ -145,9 +175,7 @@ describe("trust", () => {
       const texts = new Set<string | undefined>();
       const key = await signingKey(world.desk);
       const lease = (url: string): lanes.Lease => ({ delivery: "dlv", attempt: 1, until: 0, url, format: "plain", headers: {}, body: "{}", eventId: "evt_x", secrets: [] });
-      const urls = vectors.ssrf.cases.filter(({ must_block: blocked }) => blocked).map(({ url }) => url);
-      expect(urls.length).toBeGreaterThanOrEqual(60);
-      for (const url of urls) {
+      for (const url of INSIDE) {
         expect([url, egress.refusal(url)]).not.toEqual([url, undefined]);
         texts.add((await attempt(lease(url), { signingKey: key, connection: "c", egress, now: world.house.now })).error);
       }
