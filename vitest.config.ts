@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 /**
  * `unit`: pure code and local programs in Node. `poller`: the Tracker inside workerd. `journeys`: the three real Workers
  * built from wrangler.toml, driven from outside. `slurm`: the same on a real Slurm, where one is up and FIREWATCH_SLURM=1.
+ * `conformance`: the official Python client on the embedded FirecREST, with FIREWATCH_CONFORMANCE=1.
  */
 export default defineConfig({
   test: {
@@ -46,10 +47,13 @@ export default defineConfig({
           name: "journeys",
           environment: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/tracker/**", "test/slurm/**"],
+          exclude: ["test/tracker/**", "test/slurm/**", "test/conformance/**"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
+      },
+      {
+        test: { name: "conformance", environment: "node", include: ["test/conformance/**/*.test.ts"] },
       },
       {
         test: {

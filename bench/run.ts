@@ -9,11 +9,12 @@ import { bytes } from "./bytes.ts";
 import { copyLoop } from "./copy-loop.ts";
 import { deliveries } from "./deliveries.ts";
 import { inbound } from "./inbound.ts";
+import { latency } from "./latency.ts";
 import { manyJobs } from "./many-jobs.ts";
 import { requests } from "./requests.ts";
 import { formatTable } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [requests, inbound, deliveries, manyJobs, bytes, copyLoop];
+const BENCHES: readonly Bench[] = [requests, latency, inbound, deliveries, manyJobs, bytes, copyLoop];
 
 /** Numbers mean little without the machine that made them, and what else it did at the time. */
 const machine = () => ({

@@ -10,6 +10,7 @@ import type { Connection, ConnectionRequest, SystemView } from "./connection.ts"
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
+import type { Metric } from "./metrics.ts";
 import type {
   DeliveriesQuery,
   Delivery,
@@ -80,6 +81,8 @@ export interface TrackerApi {
   authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>>;
   /** OIDC bindings of an issuer, for api to verify a token against. Public knowledge only. */
   audiences(issuer: string): Promise<string[]>;
+  /** What the connection does and owes, in numbers. */
+  metrics(caller: Caller): Promise<Answer<Metric[]>>;
   /** JWKS of the connection's signing keys; undefined when there is no such connection. */
   webhookKeys(): Promise<{ keys: Record<string, unknown>[] } | undefined>;
 

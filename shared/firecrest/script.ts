@@ -19,7 +19,6 @@ import type { Api } from "./port.ts";
 import { environmentLines, exitTrapLines } from "./prologue.ts";
 import { pathProblems, type ScriptProblem, textProblems } from "./script-problems.ts";
 
-export { arraySizeOf, timeLimitOf } from "./header.ts";
 export type { ScriptProblem } from "./script-problems.ts";
 
 export interface ScriptRequest {

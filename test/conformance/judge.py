@@ -205,7 +205,7 @@ def eventually(look, what: str, seconds: float = 30):
 class CommandLine:
     """The program `firecrest` beside this Python, as a person runs it."""
 
-    def __init__(self, site: Site, url: str, environment: dict):
+    def __init__(self, site: Site, url: str, api_version: str):
         self._program = str(Path(sys.executable).parent / "firecrest")
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -218,14 +218,14 @@ class CommandLine:
             "FIRECREST_CLIENT_SECRET": site.client_secret,
             "AUTH_TOKEN_URL": site.token_url,
             "FIRECREST_SYSTEM": MACHINE,
-            **environment,
+            "FIRECREST_API_VERSION": api_version,
         }
         self._cwd = site.desk
         self.used: set = set()
 
     def __call__(self, *words, fails: bool = False) -> str:
         """What it prints. `fails`: it must end with 1, and what it says about that is returned."""
-        self.used.add(words[0] if words[0] != "submit-template" else (words[0], words[1]))
+        self.used |= {str(words[0]), " ".join(map(str, words[:2]))}
         command = [self._program, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, env=self._environment, cwd=self._cwd, timeout=120)
         assert done.returncode == (1 if fails else 0), f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"

@@ -28,6 +28,7 @@ export interface Outcome {
 }
 
 const MAX_OUTPUT_BYTES = 64 * 1_048_576;
+const LIVE = new Set(["PENDING", "RUNNING", "COMPLETING"]);
 const LIMIT_MS = 600_000;
 
 /** Runs a suite with the given Python against a server of its own, on a free port and in a folder that is removed afterwards. */
@@ -37,6 +38,8 @@ export async function runSuite(python: string, { script, args, options = {} }: R
     port: 0,
     dir,
     control: true,
+    // Uploads that were never finished go on waiting, each on a CPU of its own.
+    host: { machine: { cpus: 32 } },
     ...options,
     v2: { ingressPollMs: 100, ...options.v2 },
     limits: { storagePollMs: 100, ...options.limits },
@@ -61,6 +64,9 @@ export async function runSuite(python: string, { script, args, options = {} }: R
       });
     });
   } finally {
+    const { jobs } = await server.host.as(user);
+    for (const { plainId } of await jobs.queue()) await jobs.cancel(plainId).catch(() => {});
+    while ((await jobs.queue()).some(({ state }) => LIVE.has(state))) await new Promise((done) => setTimeout(done, 50));
     await server.stop();
     await rm(dir, { recursive: true, force: true });
   }

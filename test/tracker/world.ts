@@ -4,7 +4,6 @@
  * What the Workers do between `begin` and `finish` is their own code.
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
-import type { Caller } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
@@ -35,7 +34,6 @@ import { transferRecord } from "../../workers/poller/transfers.ts";
 import { consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 
-export const ADMIN: Caller = { kind: "admin" };
 const ACTOR = { name: "admin" };
 const ORIGIN = {};
 const SEAL_KEYS = JSON.stringify([{ kid: "t", key: btoa(String.fromCharCode(...new Uint8Array(32))) }]);

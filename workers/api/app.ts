@@ -13,6 +13,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { schemaRoutes } from "./routes/schemas.ts";
 import { serviceRoutes } from "./routes/service.ts";
@@ -50,6 +51,7 @@ export function createApp(deps: Deps): App {
   hookRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
+  metricsRoutes(routes);
   serviceRoutes(routes, app);
   routes.closeMethods();
 

@@ -14,7 +14,7 @@ nav .home{display:block;font-size:1.15rem;font-weight:700;text-decoration:none;c
 nav h2{margin:1.3rem 0 .3rem;font-size:.78rem;letter-spacing:.04em;text-transform:uppercase;color:var(--soft)}
 nav h2 a,nav li a{text-decoration:none}
 nav ul{list-style:none;margin:0;padding:0}
-nav li a{display:block;padding:.16rem 0}
+nav li a{display:grid;grid-template-columns:3.4rem 1fr;align-items:baseline;padding:.16rem 0;line-height:1.35}
 main{max-width:60rem;padding:2.5rem 2.5rem 6rem}
 h1{margin:0 0 1rem;font-size:2.1rem;letter-spacing:-.02em}
 h2{font-size:1.45rem;letter-spacing:-.01em}
@@ -32,18 +32,21 @@ b.get{color:var(--get)}b.post{color:var(--post)}b.put{color:var(--put)}b.patch{c
 code,pre{font-family:ui-monospace,"SF Mono",Menlo,Consolas,monospace;font-size:.87em}
 h3 i{font-style:normal;color:var(--fire)}
 p code,td code,dd code{padding:.05em .3em;border-radius:4px;background:var(--wash);overflow-wrap:anywhere}
-pre{margin:.4rem 0;padding:.9rem 1rem;overflow:auto;border:1px solid var(--line);border-radius:8px;background:var(--wash);line-height:1.45}
+pre{margin:.4rem 0;padding:.9rem 1rem;max-height:26rem;overflow:auto;border:1px solid var(--line);border-radius:8px;background:var(--wash);line-height:1.45}
 table{width:100%;border-collapse:collapse;margin:.6rem 0;font-size:.9rem}
 th{text-align:left;font-weight:600;color:var(--soft)}
-th,td{padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+td:first-child,td:not(:last-child) code{white-space:nowrap}
 td:last-child{width:45%;color:var(--soft);overflow-wrap:anywhere}
-sup{color:var(--fire)}
+sup{margin-left:.15em;line-height:0;color:var(--fire)}
 summary{cursor:pointer}
 details.refusals{margin-top:1rem;font-size:.9rem;color:var(--soft)}
 details.schema{margin:.5rem 0;padding:.5rem .8rem;border:1px solid var(--line);border-radius:8px}
+.schema>section{scroll-margin-top:3.5rem}
+.schema:has(>:target){border-color:var(--fire)}
 dl{display:grid;grid-template-columns:3rem 1fr;margin:.5rem 0}
 dt{font-weight:600}dd{margin:0}
 hr{border:0;border-top:1px dashed var(--line)}
-@media (max-width:56rem){body{display:block}nav{position:static;height:auto;border-right:0;border-bottom:1px solid var(--line)}nav ul{display:none}nav h2{display:inline-block;margin:.4rem .9rem 0 0}main{padding:1.5rem 1rem 4rem}table{display:block;overflow-x:auto}}
+@media (max-width:56rem){body{display:block}nav{position:static;height:auto;border-right:0;border-bottom:1px solid var(--line)}nav ul{display:none}nav h2{display:inline-block;margin:.4rem .9rem 0 0}main{padding:1.5rem 1rem 4rem}table{display:block;overflow-x:auto}td:last-child{width:auto}}
 @media print{nav{display:none}body{display:block}}
 `;

@@ -143,8 +143,9 @@ function contentOf(title: string, content: z.infer<typeof Content> | undefined):
   return `<h4>${prose(title)}</h4>\n<p class="media"><code>${escapeHtml(contentType)}</code> ${typeOf(media.schema ?? {})}</p>\n${example}`;
 }
 
+/** The id stands inside the fold: a link to it opens the fold, without a script. */
 const component = (name: string, schema: Schema): string =>
-  `<details class="schema" id="schema-${anchor(name)}"><summary><code>${escapeHtml(name)}</code></summary>\n${shapeOf(schema)}\n</details>`;
+  `<details class="schema"><summary><code>${escapeHtml(name)}</code></summary>\n<section id="schema-${anchor(name)}">${shapeOf(schema)}</section>\n</details>`;
 
 /** An object's fields, or of a choice each of its shapes. */
 function shapeOf(schema: Schema): string {

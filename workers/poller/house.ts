@@ -41,6 +41,8 @@ export class House {
   readonly sleep: (ms: number) => Promise<void>;
   /** Systems of which a job said that it starts or ends: looked at often until then, in ms. */
   readonly eager = new Map<string, number>();
+  /** For metrics: since the object woke. Kept in memory, because a look that sees nothing new writes nothing. */
+  readonly counted = { rounds: 0, requests: 0 };
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;

@@ -91,11 +91,13 @@ export class Site {
   take(n: number, priority: Priority): number | undefined {
     const taken = take(this.#current(), this.#house.now(), n, priority);
     this.#budget = taken.budget;
+    if (taken.granted) this.#house.counted.requests += n;
     return taken.granted ? undefined : taken.retryAt;
   }
 
   /** Settles a grant against what was really used. */
   settle(granted: number, used: number): void {
+    this.#house.counted.requests += used - granted;
     if (granted !== used) this.#budget = spend(this.#current(), this.#house.now(), used - granted);
   }
 

@@ -42,6 +42,7 @@ import * as hooks from "./hooks.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
+import { metrics } from "./metrics.ts";
 import { NOT_FOUND, Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
@@ -90,6 +91,10 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async audiences(issuer: string): Promise<string[]> {
     return this.#rooms.exists() ? access.audiences(this.#rooms.house, issuer) : [];
+  }
+
+  async metrics(caller: Caller) {
+    return this.#rooms.with(caller, "jobs:read", () => ok(metrics(this.#rooms.desk)));
   }
 
   async webhookKeys() {

@@ -118,6 +118,7 @@ async function round(desk: Desk, system: string): Promise<void> {
     // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
     // round that never ends is brought back by the next alarm.
     house.change(() => {
+      house.counted.rounds++;
       siteAnswered(house);
       applyRound(house, jobs, seen);
       pace();

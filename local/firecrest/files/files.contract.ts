@@ -84,6 +84,15 @@ export function filesContract(name: string, start: () => Promise<Subject>): void
     );
 
     it(
+      "get a directory with its parents from several that make it at once",
+      within(async ({ directory }, { files }) => {
+        const paths = Array.from({ length: 8 }, (_, n) => `${directory}/new/deep/${n}`);
+        await Promise.all(paths.map((path) => files.mkdir(path, { parents: true })));
+        expect(await files.list(`${directory}/new/deep`)).toHaveLength(paths.length);
+      }),
+    );
+
+    it(
       "survive a tar of themselves",
       within(async ({ directory }, seat) => {
         const { files } = seat;

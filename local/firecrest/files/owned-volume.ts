@@ -5,11 +5,20 @@ import type { Owner, Volume } from "./volume.ts";
 
 export function ownedVolume(): Volume {
   const disk = diskVolume((_path, { uid, gid }) => ({ uid, gid }));
+  /** Directories that are there but not yet their owner's. */
+  const unfinished = new Map<string, Promise<unknown>>();
+  const finished = async (path: string) => void (await unfinished.get(path)?.catch(() => {}));
   return {
     ...disk,
+    async lstat(path) {
+      await finished(path);
+      return await disk.lstat(path);
+    },
     async mkdir(path, permissions, owner) {
-      await disk.mkdir(path, permissions, owner);
-      await give(path, owner);
+      await finished(path);
+      const made = disk.mkdir(path, permissions, owner).then(() => give(path, owner));
+      unfinished.set(path, made);
+      await made.finally(() => unfinished.delete(path));
     },
     async symlink(target, path, owner) {
       await disk.symlink(target, path, owner);

@@ -244,7 +244,9 @@ export async function makeDirectory(
       throw new VolumeError("EEXIST");
     }
     await walker.requireChangeable(dirname(place.path));
-    await volume.mkdir(place.path, 0o755, owner);
+    const made = volume.mkdir(place.path, 0o755, owner);
+    // With `parents`, somebody else may be faster.
+    await (parents ? unlessExists(made) : made);
   };
   const trimmed = path.replace(/(?<=.)\/+$/, "");
   await saying(

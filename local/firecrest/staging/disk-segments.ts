@@ -44,11 +44,13 @@ const READ_BYTES = 1024 * 1024;
 
 /** Bytes `[start, end)` of a file, opened at the first read and closed at the end, on failure and on cancellation. */
 export function readFile(path: string, start: number, end: number): ReadableStream<Uint8Array> {
-  let file: Awaited<ReturnType<typeof open>> | undefined;
+  // A promise: whoever reads may cancel while the file is being opened.
+  let opening: ReturnType<typeof open> | undefined;
   let position = start;
   const close = async () => {
-    await file?.close();
-    file = undefined;
+    const opened = opening;
+    opening = undefined;
+    await (await opened?.catch(() => undefined))?.close();
   };
   return new ReadableStream<Uint8Array>(
     {
@@ -58,7 +60,8 @@ export function readFile(path: string, start: number, end: number): ReadableStre
           await close();
           return controller.close();
         }
-        file ??= await open(path, "r");
+        opening ??= open(path, "r");
+        const file = await opening;
         const { bytesRead, buffer } = await file.read(new Uint8Array(wanted), 0, wanted, position);
         if (bytesRead === 0) {
           await close();

@@ -37,8 +37,8 @@ const minorOf = ({ release }: Pick<V2Options, "release">): number => Number(/^2\
 
 /** Before 2.5.0 job ids were numbers. */
 export const hasIntegerIds = (options: V2Options): boolean => minorOf(options) < 5;
-/** Servers of then took a body without a content type for JSON, and clients of then (pyfirecrest 3.2) sent none. */
-export const guessesJson = (options: V2Options): boolean => minorOf(options) < 4;
+/** Servers of then took a body without a content type for JSON, and clients of then (pyfirecrest up to 3.5) sent none. */
+export const guessesJson = (options: V2Options): boolean => minorOf(options) < 5;
 /** In 2.4.x the transfer directives came in snake_case; before, there were none. */
 export const directiveStyle = (options: V2Options): "flat" | "snake" | "camel" =>
   minorOf(options) < 4 ? "flat" : minorOf(options) < 5 ? "snake" : "camel";

@@ -108,15 +108,10 @@ function started(call: Call, { transferJob: job }: Started, links: Record<string
     ]);
     return ok({ transferJob: job, transferDirectives: Object.fromEntries(snake) }, 201);
   }
-  const { completeUploadUrl, ...rest } = links;
-  return ok(
-    {
-      transferJob: job,
-      ...rest,
-      ...(completeUploadUrl === undefined ? {} : { completeMultipartUploadUrl: completeUploadUrl }),
-    },
-    201,
-  );
+  // Old clients look for the first name, new ones for the second where there are no directives.
+  const { completeUploadUrl } = links;
+  const second = completeUploadUrl === undefined ? {} : { completeMultipartUploadUrl: completeUploadUrl };
+  return ok({ transferJob: job, ...links, ...second }, 201);
 }
 
 export const download: Handler = async (call) => {

@@ -7,10 +7,8 @@
  * Times become milliseconds since the epoch; sizes are bytes.
  */
 import { z } from "zod";
-import { type JobRow, jobRow } from "./job-row.ts";
+import { jobRow } from "./job-row.ts";
 import { count, Fields, fields, flag, given, list, text, words } from "./read.ts";
-
-export type { JobRow };
 
 /** Answers that hold one list under one key. `null` is an empty list. */
 const listUnder = <T>(key: string, row: (fields: Fields) => T | undefined) =>

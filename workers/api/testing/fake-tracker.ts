@@ -138,6 +138,12 @@ export class FakeTracker implements Tracker {
   authorize: Tracker["authorize"] = async (caller, scope) => this.admit(caller, scope);
   audiences: Tracker["audiences"] = async (issuer) =>
     [...this.identities.values()].filter((identity) => identity.issuer === issuer).map(({ audience }) => audience);
+  metrics: Tracker["metrics"] = async (caller) => {
+    const admitted = this.admit(caller, "jobs:read");
+    if (!admitted.ok) return admitted;
+    return ok([{ name: "firewatch_jobs", type: "gauge" as const, help: "Jobs.", samples: [{ labels: { status: "queued" }, value: 2 }] }]);
+  };
+
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
 
