@@ -4,7 +4,7 @@
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Store } from "./store.ts";
+import { type Store, storeOver } from "./store.ts";
 
 const MIN_HISTORY_LINES = 20_000;
 const HISTORY_PER_RECORD = 4;
@@ -12,7 +12,7 @@ const HISTORY_PER_RECORD = 4;
 interface Line {
   key: string;
   /** Absent = deleted. */
-  value?: unknown;
+  value?: unknown | undefined;
 }
 
 /** Opens or creates the log at `path`. One process at a time. */
@@ -31,27 +31,7 @@ export function diskStore(path: string): Store & { close(): void } {
     changes = 0;
   };
 
-  return {
-    entries: <T>(prefix: string) =>
-      [...records.keys()]
-        .filter((key) => key.startsWith(prefix))
-        .sort()
-        .map((key) => ({ key, value: JSON.parse(records.get(key) ?? "null") as T })),
-    get: <T>(key: string) => {
-      const text = records.get(key);
-      return text === undefined ? undefined : (JSON.parse(text) as T);
-    },
-    set(key, value) {
-      records.set(key, JSON.stringify(value));
-      append({ key, value });
-    },
-    delete(key) {
-      if (!records.has(key)) return;
-      records.delete(key);
-      append({ key });
-    },
-    close: () => closeSync(log),
-  };
+  return { ...storeOver(records, (key, value) => append({ key, value })), close: () => closeSync(log) };
 }
 
 function readLog(path: string): Map<string, string> {

@@ -1,4 +1,5 @@
 import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -53,6 +54,25 @@ async function stage(site: RunningFirecrest, path: string): Promise<string> {
 }
 
 describe("the server", () => {
+  it("writes header names in the case of the real servers, which clients go by", async () => {
+    const site = await startFirecrest({ port: 0, dir: await newFolder() });
+    const headers = await headersOf(site);
+    const namesOf = (url: string) =>
+      new Promise<string[]>((resolve, reject) => {
+        get(url, { headers }, (answer) => resolve(answer.resume().rawHeaders.filter((_, index) => index % 2 === 0))).on(
+          "error",
+          reject,
+        );
+      });
+    expect(await namesOf(`${site.v1Url}/utilities/stat?targetPath=/nowhere`)).toEqual(
+      expect.arrayContaining(["X-Not-Found", "Content-Type"]),
+    );
+    expect(await namesOf(`${site.v2Url}/status/systems`)).toEqual(
+      expect.arrayContaining(["f7t-appversion", "content-type"]),
+    );
+    await site.stop();
+  });
+
   it("stages a file and serves it in parallel ranges, byte for byte", async () => {
     const dir = await newFolder();
     const site = await startFirecrest({ port: 0, dir });

@@ -11,8 +11,10 @@ export interface Store {
   delete(key: string): void;
 }
 
-export function memoryStore(): Store {
-  const records = new Map<string, string>();
+export const memoryStore = (): Store => storeOver(new Map(), () => {});
+
+/** A store over values as JSON text, by key. `changed` hears of every change; a value that is absent was deleted. */
+export function storeOver(records: Map<string, string>, changed: (key: string, value?: unknown) => void): Store {
   return {
     entries: <T>(prefix: string) =>
       [...records.keys()]
@@ -25,9 +27,10 @@ export function memoryStore(): Store {
     },
     set: (key, value) => {
       records.set(key, JSON.stringify(value));
+      changed(key, value);
     },
     delete: (key) => {
-      records.delete(key);
+      if (records.delete(key)) changed(key);
     },
   };
 }

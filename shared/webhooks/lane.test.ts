@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CLOSED, type Circuit, failed, probeSent } from "./breaker.ts";
+import { type Circuit, CLOSED, failed, probeSent } from "./breaker.ts";
 import { IN_FLIGHT, type Lane, laneDoor, posted } from "./lane.ts";
 
 const NOW = Date.UTC(2026, 0, 5);
-const open = (): Circuit => Array.from({ length: 10 }).reduce<Circuit>((circuit) => failed(circuit, NOW).circuit, CLOSED);
+const open = (): Circuit =>
+  Array.from({ length: 10 }).reduce<Circuit>((circuit) => failed(circuit, NOW).circuit, CLOSED);
 
 describe("laneDoor", () => {
   it("lets two leave at once, and none while two are in flight", () => {
@@ -14,7 +15,10 @@ describe("laneDoor", () => {
   });
 
   it("waits as long as the receiver asked", () => {
-    expect(laneDoor({ circuit: CLOSED, notBefore: NOW + 5_000 }, 0, NOW)).toMatchObject({ room: 0, opensAt: NOW + 5_000 });
+    expect(laneDoor({ circuit: CLOSED, notBefore: NOW + 5_000 }, 0, NOW)).toMatchObject({
+      room: 0,
+      opensAt: NOW + 5_000,
+    });
     expect(laneDoor({ circuit: CLOSED, notBefore: NOW }, 0, NOW).room).toBe(IN_FLIGHT);
   });
 
@@ -27,7 +31,14 @@ describe("laneDoor", () => {
   });
 
   it("never lets a receiver get more than its rate in any window of 60 s, however bursts and pauses fall", () => {
-    const steps = fc.array(fc.record({ waitMs: fc.integer({ min: 0, max: 40_000 }), takes: fc.integer({ min: 0, max: 2 }), lateMs: fc.integer({ min: 0, max: 20_000 }) }), { maxLength: 200 });
+    const steps = fc.array(
+      fc.record({
+        waitMs: fc.integer({ min: 0, max: 40_000 }),
+        takes: fc.integer({ min: 0, max: 2 }),
+        lateMs: fc.integer({ min: 0, max: 20_000 }),
+      }),
+      { maxLength: 200 },
+    );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), steps, (ratePerMinute, moves) => {
         let lane: Lane = { circuit: CLOSED, ratePerMinute };
@@ -45,12 +56,14 @@ describe("laneDoor", () => {
           settle();
           const leaves = Math.min(takes, laneDoor(lane, flying.length, now).room);
           // It is posted at some time between its lease and its report.
-          for (let n = 0; n < leaves; n++) flying.push({ postAt: now + Math.floor(lateMs / 2), reportAt: now + lateMs });
+          for (let n = 0; n < leaves; n++)
+            flying.push({ postAt: now + Math.floor(lateMs / 2), reportAt: now + lateMs });
         }
         now += 60_000;
         settle();
         posts.sort((a, b) => a - b);
-        for (const from of posts) expect(posts.filter((at) => at >= from && at < from + 60_000).length).toBeLessThanOrEqual(ratePerMinute);
+        for (const from of posts)
+          expect(posts.filter((at) => at >= from && at < from + 60_000).length).toBeLessThanOrEqual(ratePerMinute);
       }),
     );
   });

@@ -20,7 +20,9 @@ const ok = () => new Response(null, { status: 200 });
 
 /** An event about a job of a system, without any job. */
 function tell(world: World, system: string): Event {
-  return world.house.change(() => announce(world.house, { type: "job.queued", subject: `jobs/of-${system}`, data: { system } }));
+  return world.house.change(() =>
+    announce(world.house, { type: "job.queued", subject: `jobs/of-${system}`, data: { system } }),
+  );
 }
 
 describe("a credential for one system", () => {
@@ -28,30 +30,51 @@ describe("a credential for one system", () => {
     inWorld(async (world) => {
       tell(world, "cluster");
       tell(world, "elsewhere");
-      world.house.change(() => announce(world.house, { type: "connection.unhealthy", subject: "connection", data: { connection: "c", reason: "network" } }));
+      world.house.change(() =>
+        announce(world.house, {
+          type: "connection.unhealthy",
+          subject: "connection",
+          data: { connection: "c", reason: "network" },
+        }),
+      );
       const seen = (actor: access.Actor) => {
         const page = eventsAfter(world.house, {}, actor);
         return page.ok ? page.value.items.map(({ sequence }) => sequence) : [];
       };
-      expect([seen(ADMIN), seen(LAB), seen(OTHER)]).toEqual([[1, 2, 3], [1, 3], [2, 3]]);
+      expect([seen(ADMIN), seen(LAB), seen(OTHER)]).toEqual([
+        [1, 2, 3],
+        [1, 3],
+        [2, 3],
+      ]);
     }, SYSTEMS));
 
   it("subscribes to that system only, and neither sees nor touches the receivers of others", () =>
     inWorld(async (world) => {
       const all = await world.receive("all", ok);
       world.receivers.set("/lab", ok);
-      const made = await subscriptions.subscribe(world.house, world.desk.seal, LAB, { url: "https://receiver.test/lab", events: ["*"] }, { origin: {} });
+      const made = await subscriptions.subscribe(
+        world.house,
+        world.desk.seal,
+        LAB,
+        { url: "https://receiver.test/lab", events: ["*"] },
+        { origin: {} },
+      );
       if (!made.ok) throw new Error("not made");
       tell(world, "cluster");
       tell(world, "elsewhere");
       await world.drain();
-      const heard = (path: string) => world.hits.filter(({ url }) => url.endsWith(path)).map(({ body }) => (JSON.parse(body) as Event).sequence);
+      const heard = (path: string) =>
+        world.hits.filter(({ url }) => url.endsWith(path)).map(({ body }) => (JSON.parse(body) as Event).sequence);
       expect([heard("/all"), heard("/lab")]).toEqual([[1, 2], [1]]);
       expect(subscriptions.listSubscriptions(world.house, LAB).items.map(({ id }) => id)).toEqual([made.value.id]);
       expect(subscriptions.listSubscriptions(world.house, OTHER).items).toEqual([]);
       const notFound = { ok: false, code: "not_found" };
-      expect(subscriptions.changeSubscription(world.house, LAB, all.id, { url: "https://receiver.test/lab" }, {})).toMatchObject(notFound);
-      expect(await subscriptions.rotateSecret(world.house, world.desk.seal, OTHER, made.value.id, {}, {})).toMatchObject(notFound);
+      expect(
+        subscriptions.changeSubscription(world.house, LAB, all.id, { url: "https://receiver.test/lab" }, {}),
+      ).toMatchObject(notFound);
+      expect(
+        await subscriptions.rotateSecret(world.house, world.desk.seal, OTHER, made.value.id, {}, {}),
+      ).toMatchObject(notFound);
       expect(subscriptions.removeSubscription(world.house, OTHER, made.value.id, {})).toMatchObject(notFound);
       expect(deliveries.sendTest(world.house, OTHER, made.value.id, {})).toMatchObject(notFound);
       const [sent] = deliveries.listDeliveries(world.house, {}, ADMIN).items;
@@ -63,31 +86,78 @@ describe("a credential for one system", () => {
     inWorld(async (world) => {
       const definition: HookRequestBody = { source: "bearer", secrets: ["hush"], target: { job: {} } };
       await hooks.putHook(world.house, world.desk.seal, OTHER, "theirs", definition, {});
-      const inbound = { messageId: "m1", bodySha256: "a", body: "{}", origin: {}, result: { outcome: "job" as const, request: { system: "cluster", script: "#!/bin/sh\n" } } };
+      const inbound = {
+        messageId: "m1",
+        bodySha256: "a",
+        body: "{}",
+        origin: {},
+        result: { outcome: "job" as const, request: { system: "cluster", script: "#!/bin/sh\n" } },
+      };
       expect(await hooks.acceptFromHook(world.desk, "theirs", inbound)).toMatchObject({ ok: false, code: "invalid" });
       // What was refused is on record for the hook's owner, and may be sent again.
-      expect(hooks.hookRequests(world.house, OTHER, "theirs", {}).items).toMatchObject([{ outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") }]);
+      expect(hooks.hookRequests(world.house, OTHER, "theirs", {}).items).toMatchObject([
+        { outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") },
+      ]);
       expect(hooks.hookRequests(world.house, LAB, "theirs", {}).items).toEqual([]);
-      const again = { ...inbound, result: { ...inbound.result, request: { ...inbound.result.request, system: "elsewhere" } } };
-      expect(await hooks.acceptFromHook(world.desk, "theirs", again)).toMatchObject({ ok: true, value: { answer: { outcome: "accepted" } } });
-      expect(await hooks.putHook(world.house, world.desk.seal, LAB, "theirs", definition, {})).toMatchObject({ ok: false, code: "forbidden" });
+      const again = {
+        ...inbound,
+        result: { ...inbound.result, request: { ...inbound.result.request, system: "elsewhere" } },
+      };
+      expect(await hooks.acceptFromHook(world.desk, "theirs", again)).toMatchObject({
+        ok: true,
+        value: { answer: { outcome: "accepted" } },
+      });
+      expect(await hooks.putHook(world.house, world.desk.seal, LAB, "theirs", definition, {})).toMatchObject({
+        ok: false,
+        code: "forbidden",
+      });
       expect(hooks.hookOf(world.house, LAB, "theirs")).toMatchObject({ ok: false, code: "not_found" });
       expect(JSON.stringify(hooks.hookOf(world.house, OTHER, "theirs"))).not.toContain("elsewhere");
 
-      expect(await access.addKey(world.house, LAB, { name: "more", systems: ["elsewhere"] }, {})).toMatchObject({ ok: false, code: "invalid" });
-      expect(await access.addKey(world.house, LAB, { name: "same" }, {})).toMatchObject({ ok: true, value: { systems: ["cluster"] } });
+      expect(await access.addKey(world.house, LAB, { name: "more", systems: ["elsewhere"] }, {})).toMatchObject({
+        ok: false,
+        code: "invalid",
+      });
+      expect(await access.addKey(world.house, LAB, { name: "same" }, {})).toMatchObject({
+        ok: true,
+        value: { systems: ["cluster"] },
+      });
     }, SYSTEMS));
 
   it("acts by whichever of its OIDC bindings allows it", () =>
     inWorld(async (world) => {
-      const bind = (name: string, rest: object) => access.putIdentity(world.house, ADMIN, name, { issuer: "https://ci.example", audience: "fw", claims: { repository_id: "1" }, ...rest }, {});
+      const bind = (name: string, rest: object) =>
+        access.putIdentity(
+          world.house,
+          ADMIN,
+          name,
+          { issuer: "https://ci.example", audience: "fw", claims: { repository_id: "1" }, ...rest },
+          {},
+        );
       bind("a-reads", { scopes: ["jobs:read"] });
       bind("b-submits", { scopes: ["jobs:write"], systems: ["cluster"] });
-      const caller: Caller = { kind: "oidc", issuer: "https://ci.example", audience: ["fw"], claims: { repository_id: 1 } };
-      expect(access.admit(world.house, caller, "jobs:read")).toMatchObject({ ok: true, value: { name: "identity:a-reads" } });
-      expect(access.admit(world.house, caller, "jobs:write", "cluster")).toMatchObject({ ok: true, value: { name: "identity:b-submits" } });
-      expect(access.admit(world.house, caller, "jobs:write", "elsewhere")).toMatchObject({ ok: false, code: "forbidden" });
-      expect(access.admit(world.house, { ...caller, claims: { repository_id: 2 } }, "jobs:read")).toMatchObject({ ok: false, code: "unauthorized" });
+      const caller: Caller = {
+        kind: "oidc",
+        issuer: "https://ci.example",
+        audience: ["fw"],
+        claims: { repository_id: 1 },
+      };
+      expect(access.admit(world.house, caller, "jobs:read")).toMatchObject({
+        ok: true,
+        value: { name: "identity:a-reads" },
+      });
+      expect(access.admit(world.house, caller, "jobs:write", "cluster")).toMatchObject({
+        ok: true,
+        value: { name: "identity:b-submits" },
+      });
+      expect(access.admit(world.house, caller, "jobs:write", "elsewhere")).toMatchObject({
+        ok: false,
+        code: "forbidden",
+      });
+      expect(access.admit(world.house, { ...caller, claims: { repository_id: 2 } }, "jobs:read")).toMatchObject({
+        ok: false,
+        code: "unauthorized",
+      });
     }));
 });
 
@@ -95,16 +165,25 @@ describe("an open stream", () => {
   let rooms = 0;
   /** A world whose Durable Object has real sockets. */
   const withSockets = (scenario: (world: World, state: DurableObjectState) => Promise<void>) =>
-    runInDurableObject(env.TRACKER.getByName(`stream-${++rooms}`), async (_tracker, state) => scenario(await World.create(state, env), state));
+    runInDurableObject(env.TRACKER.getByName(`stream-${++rooms}`), async (_tracker, state) =>
+      scenario(await World.create(state, env), state),
+    );
 
   async function open(world: World, state: DurableObjectState, caller: Caller, actor: access.Actor, after = 0) {
     const streams = { state, house: world.house };
     world.house.onCommit = (events) => pushEvents(streams, events);
-    const answer = openStream(streams, new Request(`https://tracker/stream?after=${after}`, { headers: { upgrade: "websocket" } }), caller, actor);
+    const answer = openStream(
+      streams,
+      new Request(`https://tracker/stream?after=${after}`, { headers: { upgrade: "websocket" } }),
+      caller,
+      actor,
+    );
     const socket = answer.webSocket as WebSocket;
     const seen: number[] = [];
     const closed: number[] = [];
-    socket.addEventListener("message", ({ data }) => seen.push((JSON.parse(String(data)) as { event: Event }).event.sequence));
+    socket.addEventListener("message", ({ data }) =>
+      seen.push((JSON.parse(String(data)) as { event: Event }).event.sequence),
+    );
     socket.addEventListener("close", ({ code }) => closed.push(code));
     socket.accept();
     return { seen, closed };
@@ -123,14 +202,22 @@ describe("an open stream", () => {
       tell(world, "elsewhere");
       tell(world, "cluster");
       await soon(() => all.seen.length === 3 && lab.seen.length === 2);
-      expect([all.seen, lab.seen]).toEqual([[2, 3, 4], [1, 4]]);
+      expect([all.seen, lab.seen]).toEqual([
+        [2, 3, 4],
+        [1, 4],
+      ]);
     }));
 
   it("ends with the key that opened it, before the next event", () =>
     withSockets(async (world, state) => {
       const key = await access.addKey(world.house, ADMIN, { name: "reader" }, {});
       if (!key.ok) throw new Error("no key");
-      const { seen, closed } = await open(world, state, { kind: "key", hash: await hashApiKey(key.value.apiKey) }, { name: `key:${key.value.id}` });
+      const { seen, closed } = await open(
+        world,
+        state,
+        { kind: "key", hash: await hashApiKey(key.value.apiKey) },
+        { name: `key:${key.value.id}` },
+      );
       tell(world, "cluster");
       await soon(() => seen.length === 1);
       access.revokeKey(world.house, ADMIN, key.value.id, {});
@@ -142,7 +229,12 @@ describe("an open stream", () => {
   it("ends with the token that opened it", () =>
     withSockets(async (world, state) => {
       const exp = Math.floor(world.house.now() / 1000) + 300;
-      const { seen, closed } = await open(world, state, { kind: "oidc", issuer: "i", audience: [], claims: { exp } }, { name: "identity:ci" });
+      const { seen, closed } = await open(
+        world,
+        state,
+        { kind: "oidc", issuer: "i", audience: [], claims: { exp } },
+        { name: "identity:ci" },
+      );
       await world.firecrest.clock.advance(301_000);
       tell(world, "cluster");
       await soon(() => closed.length === 1);
@@ -153,7 +245,12 @@ describe("an open stream", () => {
     withSockets(async (world, state) => {
       world.house.change(() => {
         for (let n = 1; n <= 5_400; n++)
-          world.house.run("INSERT INTO events (sequence, id, type, subject, at, body) VALUES (?, ?, 'job.queued', 'jobs/x', 0, ?)", n, `evt_${n}`, JSON.stringify({ id: `evt_${n}`, sequence: n }));
+          world.house.run(
+            "INSERT INTO events (sequence, id, type, subject, at, body) VALUES (?, ?, 'job.queued', 'jobs/x', 0, ?)",
+            n,
+            `evt_${n}`,
+            JSON.stringify({ id: `evt_${n}`, sequence: n }),
+          );
       });
       const first = await open(world, state, { kind: "admin" }, ADMIN);
       await soon(() => first.closed.length === 1);

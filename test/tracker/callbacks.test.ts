@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { EgressError } from "../../shared/egress/error.ts";
-import { postDue } from "../../workers/poller/callbacks.ts";
 import * as deliveries from "../../workers/poller/deliveries.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
 import { announce } from "../../workers/poller/ledger.ts";
@@ -121,7 +120,14 @@ describe("a delivery", () => {
   it("verifies with the old and the new secret while a rotation overlaps", () =>
     inWorld(async (world) => {
       const { id } = await world.receive("r", ok);
-      const rotated = await subscriptions.rotateSecret(world.house, world.desk.seal, ACTOR, id, { overlapSeconds: 60 }, {});
+      const rotated = await subscriptions.rotateSecret(
+        world.house,
+        world.desk.seal,
+        ACTOR,
+        id,
+        { overlapSeconds: 60 },
+        {},
+      );
       expect(rotated.ok).toBe(true);
       test(world, id);
       await world.drain();
@@ -151,7 +157,9 @@ describe("a lane", () => {
     inWorld(async (world) => {
       let poison = "";
       let down = true;
-      const { id } = await world.receive("r", (_request, body) => (down || (JSON.parse(body) as { id: string }).id === poison ? fails() : ok()));
+      const { id } = await world.receive("r", (_request, body) =>
+        down || (JSON.parse(body) as { id: string }).id === poison ? fails() : ok(),
+      );
       const sent = Array.from({ length: 12 }, () => test(world, id));
       poison = delivery(world, sent[0] ?? "")?.event ?? "";
       await world.until(() => circuit(world, id)?.openedAt !== undefined);
@@ -169,8 +177,14 @@ describe("a lane", () => {
       });
       const sent = test(world, id);
       await world.until(() => (delivery(world, sent)?.attempts.length ?? 0) >= 20, 24 * HOUR_MS);
-      expect(world.house.row("SELECT tries, status FROM deliveries WHERE id = ?", sent)).toEqual({ tries: 0, status: "pending" });
-      expect(delivery(world, sent)?.attempts[0]).toMatchObject({ outcome: "retry", error: "this address could not be looked up" });
+      expect(world.house.row("SELECT tries, status FROM deliveries WHERE id = ?", sent)).toEqual({
+        tries: 0,
+        status: "pending",
+      });
+      expect(delivery(world, sent)?.attempts[0]).toMatchObject({
+        outcome: "retry",
+        error: "this address could not be looked up",
+      });
       resolves = true;
       await world.until(() => delivery(world, sent)?.status === "delivered");
     }));
@@ -183,7 +197,12 @@ describe("a lane", () => {
       await world.until(() => true);
       expect(subscriptions.subscriptionOf(world.house, ACTOR, id)?.status).toBe("disabled");
       expect(world.house.rows("SELECT status FROM deliveries WHERE receiver = ? AND status <> 'held'", id)).toEqual([]);
-      expect(world.events().map(({ type }) => type).filter((type) => type.startsWith("callback.") && type !== "callback.test")).toEqual(["callback.disabled"]);
+      expect(
+        world
+          .events()
+          .map(({ type }) => type)
+          .filter((type) => type.startsWith("callback.") && type !== "callback.test"),
+      ).toEqual(["callback.disabled"]);
     }));
 
   it("is not sent again what arrived while its receiver was being switched off", () =>
@@ -193,7 +212,16 @@ describe("a lane", () => {
       const [leased] = await lanes.lease(world.house, world.desk.seal);
       subscriptions.changeSubscription(world.house, ACTOR, id, { status: "paused" }, {});
       expect(delivery(world, sent)?.status).toBe("held");
-      lanes.report(world.house, [{ delivery: sent, attempt: leased?.attempt ?? 0, at: world.house.now(), durationMs: 5, status: 200, verdict: { outcome: "delivered", disable: false } }]);
+      lanes.report(world.house, [
+        {
+          delivery: sent,
+          attempt: leased?.attempt ?? 0,
+          at: world.house.now(),
+          durationMs: 5,
+          status: 200,
+          verdict: { outcome: "delivered", disable: false },
+        },
+      ]);
       expect(delivery(world, sent)?.status).toBe("delivered");
     }));
 
@@ -205,28 +233,46 @@ describe("a lane", () => {
       await world.firecrest.clock.advance(61_000);
       await lanes.lease(world.house, world.desk.seal);
       const report = { delivery: sent, attempt: 1, at: world.house.now(), durationMs: 5 };
-      lanes.report(world.house, [{ ...report, status: 500, verdict: { outcome: "retry", minDelayMs: 0, laneDelayMs: 0 } }]);
-      lanes.report(world.house, [{ ...report, status: 500, verdict: { outcome: "retry", minDelayMs: 0, laneDelayMs: 0 } }]);
+      lanes.report(world.house, [
+        { ...report, status: 500, verdict: { outcome: "retry", minDelayMs: 0, laneDelayMs: 0 } },
+      ]);
+      lanes.report(world.house, [
+        { ...report, status: 500, verdict: { outcome: "retry", minDelayMs: 0, laneDelayMs: 0 } },
+      ]);
       expect(delivery(world, sent)?.attempts).toHaveLength(1);
       lanes.report(world.house, [{ ...report, status: 200, verdict: { outcome: "delivered", disable: false } }]);
       expect(delivery(world, sent)).toMatchObject({ status: "delivered" });
-      expect(delivery(world, sent)?.attempts.map(({ attempt, status }) => [attempt, status])).toEqual([[1, 500], [2, 200]]);
+      expect(delivery(world, sent)?.attempts.map(({ attempt, status }) => [attempt, status])).toEqual([
+        [1, 500],
+        [2, 200],
+      ]);
     }));
 
   it("whose secret cannot be opened keeps no other from being served", () =>
     inWorld(async (world) => {
       const broken = await world.receive("broken", ok);
       const { id } = await world.receive("whole", ok);
-      world.house.run("UPDATE receivers SET doc = json_set(doc, '$.secrets[0].jwe', 'not a jwe') WHERE id = ?", broken.id);
+      world.house.run(
+        "UPDATE receivers SET doc = json_set(doc, '$.secrets[0].jwe', 'not a jwe') WHERE id = ?",
+        broken.id,
+      );
       const stuck = test(world, broken.id);
       const sent = test(world, id);
-      await world.until(() => delivery(world, sent)?.status === "delivered" && delivery(world, stuck)?.status === "stuck");
+      await world.until(
+        () => delivery(world, sent)?.status === "delivered" && delivery(world, stuck)?.status === "stuck",
+      );
     }));
 
   it("is served at once however many others are due", () =>
     inWorld(async (world) => {
       for (let n = 0; n < 120; n++) await world.receive(`r${n}`, ok, ["connection.*"]);
-      world.house.change(() => announce(world.house, { type: "connection.recovered", subject: "connection", data: { connection: world.house.name, reason: "answers" } }));
+      world.house.change(() =>
+        announce(world.house, {
+          type: "connection.recovered",
+          subject: "connection",
+          data: { connection: world.house.name, reason: "answers" },
+        }),
+      );
       await world.drain();
       expect(world.hits).toHaveLength(120);
       expect(new Set(world.hits.map(({ at }) => at)).size).toBe(1);
@@ -253,7 +299,9 @@ describe("a lane", () => {
   it("forgets its Retry-After and its failures when its owner says that it is active", () =>
     inWorld(async (world) => {
       let busy = true;
-      const { id } = await world.receive("r", () => (busy ? new Response(null, { status: 503, headers: { "retry-after": "86400" } }) : ok()));
+      const { id } = await world.receive("r", () =>
+        busy ? new Response(null, { status: 503, headers: { "retry-after": "86400" } }) : ok(),
+      );
       test(world, id);
       await world.drain();
       busy = false;
@@ -277,8 +325,20 @@ describe("a lane", () => {
 describe("what is kept of an answer", () => {
   it("is at most 4 KB of text, without anything secret that was sent along", () =>
     inWorld(async (world) => {
-      const { id, secret } = await world.receive("r", (request) => new Response(`${secret} ${secret.slice(6)} ${request.headers.get("authorization")} ${"é".repeat(9_000)}`, { status: 500 }));
-      subscriptions.changeSubscription(world.house, ACTOR, id, { headers: { authorization: "Token hush-hush-hush" } }, {});
+      const { id, secret } = await world.receive(
+        "r",
+        (request) =>
+          new Response(`${secret} ${secret.slice(6)} ${request.headers.get("authorization")} ${"é".repeat(9_000)}`, {
+            status: 500,
+          }),
+      );
+      subscriptions.changeSubscription(
+        world.house,
+        ACTOR,
+        id,
+        { headers: { authorization: "Token hush-hush-hush" } },
+        {},
+      );
       const sent = test(world, id);
       await world.drain();
       const { excerpt = "", bytes } = delivery(world, sent)?.attempts[0] ?? {};
@@ -290,82 +350,12 @@ describe("what is kept of an answer", () => {
 
   it("is readable text, whatever bytes came", () =>
     inWorld(async (world) => {
-      const { id } = await world.receive("r", () => new Response(new Uint8Array([0xff, 0xfe, 0, 0x41, 0xc3]), { status: 500 }));
+      const { id } = await world.receive(
+        "r",
+        () => new Response(new Uint8Array([0xff, 0xfe, 0, 0x41, 0xc3]), { status: 500 }),
+      );
       const sent = test(world, id);
       await world.drain();
       expect(delivery(world, sent)?.attempts[0]?.excerpt).toContain("A");
     }));
-});
-
-describe("the consumer", () => {
-  const lease = (n: number, until = 60_000): lanes.Lease => ({ delivery: `dlv_${n}`, attempt: 1, until, url: "", format: "plain", headers: {}, body: "{}", eventId: "", secrets: [] });
-  const reported = (delivery: string): lanes.AttemptReport => ({ delivery, attempt: 1, at: 0, durationMs: 0, verdict: { outcome: "delivered", disable: false } });
-
-  it("serves others while one receiver lets it wait", async () => {
-    let free = (): void => {};
-    const hanging = new Promise<void>((resolve) => {
-      free = resolve;
-    });
-    const told: string[] = [];
-    const rounds = [[lease(0), lease(1)], [lease(2)], [lease(3)], []];
-    const done = postDue({
-      lease: async () => rounds.shift() ?? [],
-      report: async (reports) => {
-        told.push(...reports.map(({ delivery: id }) => id));
-        if (told.includes("dlv_3")) free();
-      },
-      attempt: async ({ delivery: id }) => {
-        if (id === "dlv_0") await hanging;
-        return reported(id);
-      },
-      now: () => 0,
-    });
-    expect(await done).toBe(false);
-    expect(told).toEqual(["dlv_1", "dlv_2", "dlv_3", "dlv_0"]);
-  });
-
-  it("gives back what it could not post before the lease ends, instead of posting it twice", async () => {
-    const given: string[] = [];
-    const rounds = [[lease(0), lease(1, 15_000)], []];
-    await postDue({
-      lease: async () => rounds.shift() ?? [],
-      report: async (_reports, unposted) => void given.push(...unposted),
-      attempt: async ({ delivery: id }) => reported(id),
-      now: () => 0,
-    });
-    expect(given).toEqual(["dlv_1"]);
-  });
-
-  it("stops after 250 posts and says that there is more", async () => {
-    let n = 0;
-    const posted: string[] = [];
-    const isMore = await postDue({
-      lease: async () => Array.from({ length: 50 }, () => lease(n++)),
-      report: async () => {},
-      attempt: async ({ delivery: id }) => {
-        posted.push(id);
-        return reported(id);
-      },
-      now: () => 0,
-    });
-    expect(isMore).toBe(true);
-    expect(posted).toHaveLength(250);
-  });
-
-  it("reports what it posted even if the Tracker cannot be asked for more", async () => {
-    const told: string[] = [];
-    const rounds = [[lease(0)]];
-    const work = postDue({
-      lease: async () => {
-        const round = rounds.shift();
-        if (round === undefined) throw new Error("the Tracker is being moved");
-        return round;
-      },
-      report: async (reports) => void told.push(...reports.map(({ delivery: id }) => id)),
-      attempt: async ({ delivery: id }) => reported(id),
-      now: () => 0,
-    });
-    await expect(work).rejects.toThrow("moved");
-    expect(told).toEqual(["dlv_0"]);
-  });
 });

@@ -4,11 +4,16 @@ import { EVENT_MAX_BYTES, fitted } from "../../shared/domain/fit.ts";
 import { announce, eventsAfter } from "../../workers/poller/ledger.ts";
 import { inWorld, type World } from "./world.ts";
 
-const tell = (world: World, subject: string) => world.house.change(() => announce(world.house, { type: "job.queued", subject, data: { system: "cluster" } }));
+const tell = (world: World, subject: string) =>
+  world.house.change(() => announce(world.house, { type: "job.queued", subject, data: { system: "cluster" } }));
 
 /** As retention leaves it: bodies up to here are gone, but for those that a delivery still needs. */
 function expire(world: World, through: number, kept: number[] = []): void {
-  world.house.run("UPDATE events SET body = NULL WHERE sequence <= ? AND sequence NOT IN (SELECT value FROM json_each(?))", through, JSON.stringify(kept));
+  world.house.run(
+    "UPDATE events SET body = NULL WHERE sequence <= ? AND sequence NOT IN (SELECT value FROM json_each(?))",
+    through,
+    JSON.stringify(kept),
+  );
   world.house.setMeta("events_gone_through", String(through));
 }
 
@@ -71,7 +76,15 @@ describe("the ledger", () => {
 });
 
 describe("an event that would be too large", () => {
-  const event = (data: object): Event => ({ id: "evt_x", type: "job.settled", timestamp: "2026-01-05T09:00:00.000Z", sequence: 1, subject: "jobs/x", data }) as Event;
+  const event = (data: object): Event =>
+    ({
+      id: "evt_x",
+      type: "job.settled",
+      timestamp: "2026-01-05T09:00:00.000Z",
+      sequence: 1,
+      subject: "jobs/x",
+      data,
+    }) as Event;
   const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
 
   it("is left as it is while it fits", () => {
@@ -83,7 +96,12 @@ describe("an event that would be too large", () => {
     const outputs = Array.from({ length: 100 }, (_, n) => ({ path: "p".repeat(300), key: `k${n}` }));
     const cut = fitted(event({ id: "job_x", status: "succeeded", outputs }));
     expect(bytes(cut)).toBeLessThanOrEqual(EVENT_MAX_BYTES);
-    expect(cut.data).toMatchObject({ id: "job_x", status: "succeeded", outputs: outputs.slice(0, 25), truncated: { outputs: 100 } });
+    expect(cut.data).toMatchObject({
+      id: "job_x",
+      status: "succeeded",
+      outputs: outputs.slice(0, 25),
+      truncated: { outputs: 100 },
+    });
   });
 
   it("fits whatever a job may hold, with lists inside of objects and texts of any length", () => {
@@ -96,7 +114,10 @@ describe("an event that would be too large", () => {
     };
     const cut = fitted(event(worst));
     expect(bytes(cut)).toBeLessThanOrEqual(EVENT_MAX_BYTES);
-    expect(cut.data).toMatchObject({ array: { total: 100_000 }, truncated: { outputs: 100, "array.failedIndices": 100_000, warnings: 50 } });
+    expect(cut.data).toMatchObject({
+      array: { total: 100_000 },
+      truncated: { outputs: 100, "array.failedIndices": 100_000, warnings: 50 },
+    });
     expect(JSON.stringify(cut).isWellFormed()).toBe(true);
   });
 });

@@ -5,7 +5,8 @@ import { inWorld, type World } from "./world.ts";
 const value = (world: World, name: string, labels: Record<string, string> = {}) =>
   metrics(world.desk)
     .find((metric) => metric.name === `firewatch_${name}`)
-    ?.samples.find((sample) => Object.entries(labels).every(([label, wanted]) => sample.labels?.[label] === wanted))?.value;
+    ?.samples.find((sample) => Object.entries(labels).every(([label, wanted]) => sample.labels?.[label] === wanted))
+    ?.value;
 
 describe("metrics", () => {
   it("count what is there, also where nothing is", () =>
@@ -20,13 +21,18 @@ describe("metrics", () => {
     inWorld(async (world) => {
       let down = true;
       await world.receive("r", () => new Response(null, { status: down ? 500 : 200 }), ["job.settled"]);
-      const { id } = await world.submit({ script: "#!/bin/bash -l\n#FAKE write out.txt hello\n", outputs: [{ path: "out.txt", key: "o" }] });
+      const { id } = await world.submit({
+        script: "#!/bin/bash -l\n#FAKE write out.txt hello\n",
+        outputs: [{ path: "out.txt", key: "o" }],
+      });
       await world.until(() => world.job(id).settledAt !== undefined);
       await world.drain();
       expect(value(world, "jobs", { status: "succeeded" })).toBe(1);
       expect(value(world, "transfers", { status: "stored" })).toBe(1);
       expect(value(world, "deliveries", { status: "pending" })).toBe(1);
-      expect((value(world, "debts", { state: "owed" }) ?? 0) + (value(world, "debts", { state: "releasing" }) ?? 0)).toBe(world.owed());
+      expect(
+        (value(world, "debts", { state: "owed" }) ?? 0) + (value(world, "debts", { state: "releasing" }) ?? 0),
+      ).toBe(world.owed());
       expect(value(world, "poll_rounds")).toBeGreaterThan(0);
       expect(value(world, "firecrest_requests")).toBeGreaterThan(value(world, "poll_rounds") ?? 0);
       await world.firecrest.clock.advance(60_000);
@@ -46,7 +52,9 @@ describe("metrics", () => {
       await world.receive("r", () => new Response(null, { status: 200 }));
       world.house.run("INSERT INTO dead (queue, at, body) VALUES ('callbacks-dead', 0, '{}')");
       world.house.run("UPDATE receivers SET doc = json_set(doc, '$.circuit.openedAt', 1)");
-      world.house.run("INSERT INTO deliveries (id, receiver, sequence, status, attempt, next_at, tries, lease_until, lapses, created_at) SELECT 'dlv_1', id, 1, 'stuck', 0, 0, 0, 0, 5, 0 FROM receivers");
+      world.house.run(
+        "INSERT INTO deliveries (id, receiver, sequence, status, attempt, next_at, tries, lease_until, lapses, created_at) SELECT 'dlv_1', id, 1, 'stuck', 0, 0, 0, 0, 5, 0 FROM receivers",
+      );
       expect(value(world, "dead_letters", { queue: "callbacks-dead" })).toBe(1);
       expect(value(world, "deliveries", { status: "stuck" })).toBe(1);
       expect(value(world, "receivers_failing")).toBe(1);

@@ -1,4 +1,10 @@
-import { createExecutionContext, createScheduledController, env, runInDurableObject, waitOnExecutionContext } from "cloudflare:test";
+import {
+  createExecutionContext,
+  createScheduledController,
+  env,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import poller from "../../workers/poller/index.ts";
 import { visited } from "../../workers/poller/sweep.ts";
@@ -51,7 +57,9 @@ describe("the sweep", () => {
     expect(await stub.describe(ADMIN)).toEqual({ ok: false, code: "not_found" });
     expect(await stub.describe({ kind: "key", hash: "x" })).toEqual({ ok: false, code: "unauthorized" });
     await runInDurableObject(env.TRACKER.getByName("never-created"), async (_, state) => {
-      expect(state.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'").one()).toEqual({ n: 0 });
+      expect(
+        state.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'").one(),
+      ).toEqual({ n: 0 });
       expect(await state.storage.getAlarm()).toBeNull();
     });
   });

@@ -48,7 +48,9 @@ export function admit(
 ): { ok: true; value: Actor } | Refusal {
   const found = identify(house, caller);
   if (found.length === 0) return UNAUTHORIZED;
-  const suits = found.find(({ actor, scopes }) => scopes.includes(scope) && (system === undefined || reaches(actor, [system])));
+  const suits = found.find(
+    ({ actor, scopes }) => scopes.includes(scope) && (system === undefined || reaches(actor, [system])),
+  );
   return suits === undefined ? FORBIDDEN : { ok: true, value: suits.actor };
 }
 
@@ -75,7 +77,8 @@ function identify(house: House, caller: Caller): Standing[] {
       const key = house.row<{ doc: string }>("SELECT doc FROM keys WHERE hash = ?", caller.hash);
       if (key === undefined) return [];
       const stored = JSON.parse(key.doc) as StoredKey;
-      if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now())) return [];
+      if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now()))
+        return [];
       return [{ actor: withSystems(`key:${stored.id}`, stored.systems), scopes: stored.scopes }];
     }
     case "oidc":

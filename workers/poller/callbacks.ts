@@ -36,7 +36,13 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
     },
     report: async (reports, unposted) => void (await tracker.report(reports, unposted)),
     attempt: async (lease) => {
-      const result = await attempt(lease, { signingKey, connection, egress, now: systemNow, publicUrl: env.PUBLIC_URL });
+      const result = await attempt(lease, {
+        signingKey,
+        connection,
+        egress,
+        now: systemNow,
+        publicUrl: env.PUBLIC_URL,
+      });
       log({
         event: "callback.attempted",
         connection,
@@ -116,7 +122,13 @@ export async function postDue({ lease, report, attempt: post, now }: Posting): P
 /** One signed POST. Never throws: whatever happens is what came of the attempt. */
 export async function attempt(
   lease: Lease,
-  deps: { signingKey: PrivateJwk | undefined; connection: string; egress: Egress; now: Now; publicUrl?: string | undefined },
+  deps: {
+    signingKey: PrivateJwk | undefined;
+    connection: string;
+    egress: Egress;
+    now: Now;
+    publicUrl?: string | undefined;
+  },
 ): Promise<AttemptReport> {
   const { signingKey, connection, egress, now, publicUrl } = deps;
   const at = now();
@@ -174,7 +186,10 @@ function judged(answer: AttemptAnswer, lease: Lease, now: number): AttemptVerdic
 
 /** Everything secret that was sent along, in each form in which a receiver may echo it. */
 function secretsOf({ secrets, headers }: Lease): string[] {
-  const words = Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/).filter((word) => word.length >= 8)]);
+  const words = Object.values(headers).flatMap((value) => [
+    value,
+    ...value.split(/\s+/).filter((word) => word.length >= 8),
+  ]);
   return [...secrets, ...secrets.map((secret) => secret.replace(/^whsec_/, "")), ...words];
 }
 
@@ -184,7 +199,11 @@ function firstBytes(text: string): string {
 }
 
 /** Plain: the stored bytes. CloudEvents: the same facts in a structured envelope. */
-function render(lease: Lease, connection: string, publicUrl: string | undefined): { body: string; contentType: string } {
+function render(
+  lease: Lease,
+  connection: string,
+  publicUrl: string | undefined,
+): { body: string; contentType: string } {
   if (lease.format === "plain") return { body: lease.body, contentType: "application/json" };
   const event = JSON.parse(lease.body) as Event;
   const envelope = {

@@ -22,17 +22,27 @@ export function resend(house: House, actor: Actor, id: string, origin: Origin): 
     const record = row && receiver(house, row.receiver);
     if (row === undefined || record === undefined || !isTheirs(house, actor, record)) return NOT_FOUND;
     if (record.status !== "active" && record.jobId === undefined) {
-      return { ok: false, code: "conflict", detail: `The subscription is ${record.status}; set its status to active first.` };
+      return {
+        ok: false,
+        code: "conflict",
+        detail: `The subscription is ${record.status}; set its status to active first.`,
+      };
     }
-    if (eventBody(house, row.sequence) === undefined) return { ok: false, code: "gone", detail: "The event's body has expired." };
+    if (eventBody(house, row.sequence) === undefined)
+      return { ok: false, code: "gone", detail: "The event's body has expired." };
     const now = house.now();
     if (row.status === "pending") {
-      house.run("UPDATE deliveries SET next_at = ?, resume_at = coalesce(resume_at, next_at) WHERE id = ? AND lease_until = 0", now, id);
+      house.run(
+        "UPDATE deliveries SET next_at = ?, resume_at = coalesce(resume_at, next_at) WHERE id = ? AND lease_until = 0",
+        now,
+        id,
+      );
     } else {
       house.run("UPDATE deliveries SET status = 'pending', next_at = ?, tries = 0, lapses = 0 WHERE id = ?", now, id);
     }
     // Nobody can switch a job's own callback on again but whoever sends something to it.
-    const active: ReceiverRecord = record.status === "active" ? record : { ...record, status: "active", circuit: CLOSED };
+    const active: ReceiverRecord =
+      record.status === "active" ? record : { ...record, status: "active", circuit: CLOSED };
     if (active !== record) saveReceiver(house, active);
     wakeLane(house, active);
     audit(house, actor, "delivery.resend", `deliveries/${id}`, origin);
@@ -51,16 +61,25 @@ export function sendTest(house: House, actor: Actor, id: string, origin: Origin)
   return house.change((): Answer<Delivery> => {
     const record = subscriptionOf(house, actor, id);
     if (record === undefined) return NOT_FOUND;
-    if (record.status !== "active") return { ok: false, code: "conflict", detail: `The subscription is ${record.status}.` };
+    if (record.status !== "active")
+      return { ok: false, code: "conflict", detail: `The subscription is ${record.status}.` };
     const data = { subscription: id, url: record.url, reason: "A test, asked for by hand." };
     const event = announce(house, { type: "callback.test", subject: `subscriptions/${id}`, data, only: record });
     audit(house, actor, "subscription.test", `subscriptions/${id}`, origin);
-    const row = house.row<DeliveryRow>("SELECT * FROM deliveries WHERE receiver = ? AND sequence = ?", id, event.sequence);
+    const row = house.row<DeliveryRow>(
+      "SELECT * FROM deliveries WHERE receiver = ? AND sequence = ?",
+      id,
+      event.sequence,
+    );
     return row === undefined ? NOT_FOUND : { ok: true, value: viewDelivery(house, row, record) };
   });
 }
 
-export function listDeliveries(house: House, query: DeliveriesQuery, { systems }: Pick<Actor, "systems"> = {}): Page<Delivery> {
+export function listDeliveries(
+  house: House,
+  query: DeliveriesQuery,
+  { systems }: Pick<Actor, "systems"> = {},
+): Page<Delivery> {
   const limit = query.limit ?? 50;
   const conditions = ["d.id < ?"];
   const bindings: SqlStorageValue[] = [query.cursor ?? "dlv_~"];
@@ -92,11 +111,16 @@ export function listDeliveries(house: House, query: DeliveriesQuery, { systems }
     items.push(item);
   }
   const last = items.at(-1);
-  return (rows.length === limit || items.length < rows.length) && last !== undefined ? { items, cursor: last.id } : { items };
+  return (rows.length === limit || items.length < rows.length) && last !== undefined
+    ? { items, cursor: last.id }
+    : { items };
 }
 
 function viewDelivery(house: House, row: DeliveryRow, record: ReceiverRecord): Delivery {
-  const event = house.row<{ id: string; type: Delivery["type"] }>("SELECT id, type FROM events WHERE sequence = ?", row.sequence);
+  const event = house.row<{ id: string; type: Delivery["type"] }>(
+    "SELECT id, type FROM events WHERE sequence = ?",
+    row.sequence,
+  );
   const attempts = house.rows<{ doc: string }>("SELECT doc FROM attempts WHERE delivery = ? ORDER BY attempt", row.id);
   return {
     id: row.id,

@@ -2,7 +2,15 @@
 
 import { rfc3339 } from "../../shared/clock.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
-import type { Answer, FieldProblem, OpenedHook, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import type {
+  Answer,
+  FieldProblem,
+  OpenedHook,
+  Origin,
+  Page,
+  Refusal,
+  VerifiedInbound,
+} from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
@@ -198,7 +206,8 @@ export async function acceptFromHook(
   }
 }
 
-const inWords = (errors: FieldProblem[]): string => errors.map(({ field, message }) => `${field} ${message}`).join("; ");
+const inWords = (errors: FieldProblem[]): string =>
+  errors.map(({ field, message }) => `${field} ${message}`).join("; ");
 
 const urlOf = (house: House, subject: string): string =>
   `${house.env.PUBLIC_URL ?? ""}/v1/connections/${house.name}/${subject}`;

@@ -148,7 +148,8 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
     house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
     return [{ row, record, body }];
   });
-  const next = door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
+  const next =
+    door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
   if (next !== found) saveReceiver(house, next);
   scheduleLane(house, next);
   return chosen;
@@ -224,8 +225,14 @@ function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): voi
     ...(excerpt === undefined ? {} : { excerpt }),
     ...(verdict.outcome === "retry" && verdict.location !== undefined ? { location: verdict.location } : {}),
   };
-  house.run("INSERT OR REPLACE INTO attempts (delivery, attempt, doc) VALUES (?, ?, ?)", row.id, attempt, JSON.stringify(entry));
-  if (attempt > ATTEMPTS_KEPT) house.run("DELETE FROM attempts WHERE delivery = ? AND attempt <= ?", row.id, attempt - ATTEMPTS_KEPT);
+  house.run(
+    "INSERT OR REPLACE INTO attempts (delivery, attempt, doc) VALUES (?, ?, ?)",
+    row.id,
+    attempt,
+    JSON.stringify(entry),
+  );
+  if (attempt > ATTEMPTS_KEPT)
+    house.run("DELETE FROM attempts WHERE delivery = ? AND attempt <= ?", row.id, attempt - ATTEMPTS_KEPT);
 }
 
 function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): void {
@@ -261,7 +268,11 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
 }
 
 /** A receiver that refuses one message, or has had enough, is there: only silence and errors count against it. */
-function afterAttempt(record: ReceiverRecord, verdict: AttemptVerdict, now: number): { circuit: ReceiverRecord["circuit"]; news?: CircuitNews } {
+function afterAttempt(
+  record: ReceiverRecord,
+  verdict: AttemptVerdict,
+  now: number,
+): { circuit: ReceiverRecord["circuit"]; news?: CircuitNews } {
   if (verdict.outcome === "retry") return failed(record.circuit, now);
   const { circuit, news } = succeeded(record.circuit);
   const leaves = verdict.outcome === "disable" || (verdict.outcome === "delivered" && verdict.disable);
@@ -273,7 +284,13 @@ function afterAttempt(record: ReceiverRecord, verdict: AttemptVerdict, now: numb
  * never got anything: none of them uses up the schedule. A probe goes to the end of its lane, so that one poisonous message
  * cannot keep the circuit open for all others.
  */
-function again(house: House, record: ReceiverRecord, row: DeliveryRow, result: AttemptReport, minDelayMs: number): void {
+function again(
+  house: House,
+  record: ReceiverRecord,
+  row: DeliveryRow,
+  result: AttemptReport,
+  minDelayMs: number,
+): void {
   const now = house.now();
   const isFree = row.borrowed === 1 || row.resume_at !== null || result.unresolved === true;
   const tries = isFree ? row.tries : row.tries + 1;

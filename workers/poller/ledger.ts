@@ -96,13 +96,24 @@ export function eventsAfter(
   // One job's early events may be kept while others of that time are gone, so a job is asked about its own.
   const oldest = Number(house.meta("events_gone_through") ?? 0);
   const isGone =
-    after > 0 && after < oldest && (job === undefined || house.row(`${select("1", "body IS NULL")} LIMIT 1`, ...bindings) !== undefined);
+    after > 0 &&
+    after < oldest &&
+    (job === undefined || house.row(`${select("1", "body IS NULL")} LIMIT 1`, ...bindings) !== undefined);
   if (isGone) {
-    return { ok: false, code: "gone", detail: `Events up to ${oldest} have expired; read on with after=${oldest}.`, oldest };
+    return {
+      ok: false,
+      code: "gone",
+      detail: `Events up to ${oldest} have expired; read on with after=${oldest}.`,
+      oldest,
+    };
   }
   // What was kept for a delivery that was still under way is no longer part of the ledger: there, nothing has gaps.
   if (job === undefined) bindings[0] = Math.max(after, oldest);
-  const rows = house.rows<{ body: string }>(`${select("body", "body IS NOT NULL")} ORDER BY sequence LIMIT ?`, ...bindings, limit);
+  const rows = house.rows<{ body: string }>(
+    `${select("body", "body IS NOT NULL")} ORDER BY sequence LIMIT ?`,
+    ...bindings,
+    limit,
+  );
   const items = rows.map(({ body }) => JSON.parse(body) as Event);
   const last = items.at(-1);
   return {

@@ -31,7 +31,10 @@ export function disable(house: House, record: ReceiverRecord, reason: string): v
 
 /** Deliveries of a receiver that gets nothing for now. Call inside `house.change`. */
 export function hold(house: House, receiverId: string): void {
-  house.run("UPDATE deliveries SET status = 'held', lease_until = 0 WHERE receiver = ? AND status = 'pending'", receiverId);
+  house.run(
+    "UPDATE deliveries SET status = 'held', lease_until = 0 WHERE receiver = ? AND status = 'pending'",
+    receiverId,
+  );
 }
 
 export function noteEnabled(house: House, record: ReceiverRecord): void {

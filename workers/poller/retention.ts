@@ -37,7 +37,9 @@ export function retire(house: House): void {
   const transfers = house.idAt("tr", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM receivers WHERE job_id < ? AND job_id IN (SELECT id FROM jobs WHERE live = 0)", jobs);
   // A delivery that is still under way keeps its event, its attempts and its receiver; without a receiver it is nothing.
-  house.run("DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE receiver NOT IN (SELECT id FROM receivers))");
+  house.run(
+    "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE receiver NOT IN (SELECT id FROM receivers))",
+  );
   house.run("DELETE FROM deliveries WHERE receiver NOT IN (SELECT id FROM receivers)");
   house.run("DELETE FROM effects WHERE subject < ? AND subject IN (SELECT id FROM jobs WHERE live = 0)", jobs);
   house.run("DELETE FROM jobs WHERE id < ? AND live = 0", jobs);

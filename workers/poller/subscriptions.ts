@@ -48,8 +48,7 @@ export async function subscribe(
   // The answer holds the secret, so its stored copy for replays is sealed as a whole.
   const binding = { purpose: "stored_answer", connection: house.name, id: options.idempotency?.key ?? "" };
   const view = { ...viewSubscription(house, record), secret };
-  const sealedAnswer =
-    options.idempotency === undefined ? undefined : await seal.seal(JSON.stringify(view), binding);
+  const sealedAnswer = options.idempotency === undefined ? undefined : await seal.seal(JSON.stringify(view), binding);
   const stored = house.change(() => {
     const replayed = replay<string>(house, actor, options.idempotency);
     if (replayed !== undefined) return replayed;
@@ -66,7 +65,9 @@ export async function subscribe(
 export function listSubscriptions(house: House, actor: Actor): Page<Subscription> {
   const rows = house.rows<{ doc: string }>("SELECT doc FROM receivers WHERE job_id IS NULL ORDER BY id");
   const records = rows.map(({ doc }) => JSON.parse(doc) as ReceiverRecord);
-  return { items: records.filter((record) => reaches(actor, record.systems)).map((record) => viewSubscription(house, record)) };
+  return {
+    items: records.filter((record) => reaches(actor, record.systems)).map((record) => viewSubscription(house, record)),
+  };
 }
 
 /** A subscription that this caller may see and change. */
@@ -154,12 +155,22 @@ export async function rotateSecret(
  * Sends again what a subscription never got since then, in the order of its events: what was given up or is stuck, and what
  * waits for its next attempt, whose schedule goes on afterwards. An open circuit sends its probe at once.
  */
-export function recover(house: House, actor: Actor, id: string, since: string, origin: Origin): Answer<{ scheduled: number }> {
+export function recover(
+  house: House,
+  actor: Actor,
+  id: string,
+  since: string,
+  origin: Origin,
+): Answer<{ scheduled: number }> {
   return house.change((): Answer<{ scheduled: number }> => {
     const record = subscriptionOf(house, actor, id);
     if (record === undefined) return NOT_FOUND;
     if (record.status !== "active") {
-      return { ok: false, code: "conflict", detail: `The subscription is ${record.status}; set its status to active first.` };
+      return {
+        ok: false,
+        code: "conflict",
+        detail: `The subscription is ${record.status}; set its status to active first.`,
+      };
     }
     const now = house.now();
     const from = Date.parse(since);

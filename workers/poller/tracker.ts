@@ -228,9 +228,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async subscription(caller: Caller, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      subscriptions.subscription(this.#rooms.house, actor, id),
-    );
+    return this.#rooms.with(caller, "hooks:admin", (actor) => subscriptions.subscription(this.#rooms.house, actor, id));
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
@@ -254,7 +252,9 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async testSubscription(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.sendTest(this.#rooms.house, actor, id, origin));
+    return this.#rooms.with(caller, "hooks:admin", (actor) =>
+      deliveries.sendTest(this.#rooms.house, actor, id, origin),
+    );
   }
 
   async recover(caller: Caller, id: string, since: string, origin: Origin) {

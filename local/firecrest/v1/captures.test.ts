@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Capture, Client, readCaptures } from "./harness.ts";
+import { type Capture, Client, readCaptures } from "./testing.ts";
 
 const captures = readCaptures();
 const USER = { clientId: "c", clientSecret: "s", user: "testuser" };

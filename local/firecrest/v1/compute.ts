@@ -204,22 +204,15 @@ export function computeRoutes(site: Site, tasks: TaskRunner): Hono<Env> {
       }),
     );
   const noNode = (name: string) => `Node ${name} not found`;
-  catalogue(
-    "/nodes",
-    "nodes",
-    (host) => host.nodes(),
-    ({ name }) => name,
-    nodeInfo,
-    noNode,
-  );
-  catalogue(
-    "/nodes/:name",
-    "nodes",
-    (host) => host.nodes(),
-    ({ name }) => name,
-    nodeInfo,
-    noNode,
-  );
+  for (const route of ["/nodes", "/nodes/:name"])
+    catalogue(
+      route,
+      "nodes",
+      (host) => host.nodes(),
+      ({ name }) => name,
+      nodeInfo,
+      noNode,
+    );
   catalogue(
     "/partitions",
     "partitions",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ConnectionLost } from "../gateway.ts";
-import { Client, HOME, SCRIPT } from "./harness.ts";
+import { Client, HOME, SCRIPT } from "./testing.ts";
 
 describe("faults", () => {
   it("lose an answer after the effect, so that the job is there", async () => {

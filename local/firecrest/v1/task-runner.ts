@@ -8,6 +8,14 @@ import type { TaskRecord, Tasks } from "./tasks.ts";
 /** Characters that the real server's signer of commands refuses. */
 const UNSIGNABLE = /[;|<>()'"\\`\n]/;
 
+/** A task as it begins. `link`: whether the answer holds its address. */
+interface Start {
+  status: 200 | 201;
+  service: TaskRecord["service"];
+  system: string;
+  link?: boolean;
+}
+
 export class TaskRunner {
   readonly tasks: Tasks;
   readonly #site: Site;
@@ -18,17 +26,8 @@ export class TaskRunner {
   }
 
   /** A compute task: its result becomes `data` at 200, the text of a failed command `data` at 400. */
-  start(
-    c: Ctx,
-    {
-      status,
-      service,
-      system,
-      link = true,
-    }: { status: 200 | 201; service: TaskRecord["service"]; system: string; link?: boolean },
-    work: (taskId: string) => Promise<unknown>,
-  ): Response {
-    return this.launch(c, { status, service, system, link }, async (task) => {
+  start(c: Ctx, start: Start, work: (taskId: string) => Promise<unknown>): Response {
+    return this.launch(c, start, async (task) => {
       try {
         const data = await work(task.id);
         return () => this.tasks.update(task.id, "200", data);
@@ -42,12 +41,7 @@ export class TaskRunner {
   /** A task with a life of its own. The work returns how to show its end; a stuck task does the work and shows nothing. */
   launch(
     c: Ctx,
-    {
-      status,
-      service,
-      system,
-      link = true,
-    }: { status: 200 | 201; service: TaskRecord["service"]; system: string; link?: boolean },
+    { status, service, system, link = true }: Start,
     work: (task: TaskRecord) => Promise<() => void>,
   ): Response {
     const task = this.tasks.create(c.var.bearer.user, service, system);

@@ -1,6 +1,7 @@
 /** Output of commands as the JSON answers need it. */
+import { escapeName } from "../files/escape-name.ts";
 import { type FileEntry, ToolError } from "../host.ts";
-import { escapeName, localTime } from "./rows.ts";
+import { localTime } from "./rows.ts";
 
 export function listEntry(entry: FileEntry, isNumeric: boolean): Record<string, string> {
   return {

@@ -1,13 +1,13 @@
 /** `/utilities`: file commands that answer at once. */
 import { Hono } from "hono";
 import { enter, UnknownSystemError } from "../access.ts";
+import { escapeName } from "../files/escape-name.ts";
 import { type Cut, type Seat, ToolError } from "../host.ts";
 import type { Site } from "../site.ts";
 import { type Ctx, commandFailure, type Env, json, refusal, withTimeLimit } from "./answers.ts";
 import { archiveFormat } from "./archive-format.ts";
 import { Form, hasForbiddenCharacter, isTrue, valueProblem } from "./input.ts";
 import { occasionOf } from "./occasion.ts";
-import { escapeName } from "./rows.ts";
 import { decodeUtf8, disposition, listEntry, page } from "./text.ts";
 
 type Command =
@@ -231,21 +231,21 @@ export function utilitiesRoutes(site: Site): Hono<Env> {
   };
   app.get("/head", (c) => cutText(c, "head", async () => ({})));
   app.get("/tail", (c) => cutText(c, "tail", async () => ({})));
-  app.get("/view", async (c) => {
-    const path = c.req.query("targetPath");
+  /** The size of the file that `name` tells the path of, or why there will be no answer. */
+  const smallEnough = async (c: Ctx, name: string, description: string): Promise<number | Response> => {
+    const path = c.req.query(name);
     let size = 0;
-    const check = await checked(c, "fsize", { targetPath: path }, async ({ files }) => {
+    const check = await checked(c, "fsize", { [name]: path }, async ({ files }) => {
       size = (await files.stat(path ?? "", { dereference: true })).size;
       return c.body(null, 204);
     });
     if (check.status !== 204) return check;
-    if (size > limits.directMaxBytes)
-      return json(
-        c,
-        400,
-        { description: "Failed to view file content" },
-        { "X-Size-Limit": "File exceeds size limit" },
-      );
+    if (size <= limits.directMaxBytes) return size;
+    return json(c, 400, { description }, { "X-Size-Limit": "File exceeds size limit" });
+  };
+  app.get("/view", async (c) => {
+    const size = await smallEnough(c, "targetPath", "Failed to view file content");
+    if (size instanceof Response) return size;
     return await cutText(c, "head", async () =>
       quirks === "1.16.6" ? { lines: DEFAULT_VIEW_LINES } : { bytes: String(size) },
     );
@@ -260,14 +260,8 @@ export function utilitiesRoutes(site: Site): Hono<Env> {
 
   app.get("/download", async (c) => {
     const path = c.req.query("sourcePath");
-    let size = 0;
-    const check = await checked(c, "fsize", { sourcePath: path }, async ({ files }) => {
-      size = (await files.stat(path ?? "", { dereference: true })).size;
-      return c.body(null, 204);
-    });
-    if (check.status !== 204) return check;
-    if (size > limits.directMaxBytes)
-      return json(c, 400, { description: "Failed to download file" }, { "X-Size-Limit": "File exceeds size limit" });
+    const size = await smallEnough(c, "sourcePath", "Failed to download file");
+    if (size instanceof Response) return size;
     return await checked(c, "base64", { sourcePath: path }, async ({ files }) => {
       const { body } = await files.read(path ?? "", {}, "base64");
       const content = await new Response(body).arrayBuffer();

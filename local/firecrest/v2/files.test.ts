@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Handle } from "../../../shared/firecrest/port.ts";
 import { createFirecrest, type MemoryFirecrest } from "../memory.ts";
 import type { ClientAccount } from "../oidc.ts";
-import { type Rig, rigOn } from "./rig.ts";
+import { type Rig, rigOn } from "./testing.ts";
 
 const ALICE: ClientAccount = { clientId: "a", clientSecret: "secret-a", user: "alice" };
 const BOB: ClientAccount = { clientId: "b", clientSecret: "secret-b", user: "bob" };

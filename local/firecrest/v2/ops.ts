@@ -1,4 +1,5 @@
 /** F1–F16: one command each on the host. */
+import { escapeName } from "../files/escape-name.ts";
 import type { Compression, Cut, FileEntry } from "../host.ts";
 import { ToolError } from "../host.ts";
 import { type Call, type Handler, nothing, ok, queryOf, requireHealthy } from "./context.ts";
@@ -23,28 +24,6 @@ function placeOf(call: Call, values: Record<string, unknown>): string {
 const UNBALANCED = "bash: -c: line 1: unexpected EOF while looking for matching `''";
 
 const pathInQuery = (call: Call): string => placeOf(call, queryOf(call));
-
-/** Like `ls --quoting-style=c` without the quotes. */
-export function escapeName(name: string): string {
-  const letters: Record<number, string> = {
-    7: "a",
-    8: "b",
-    9: "t",
-    10: "n",
-    11: "v",
-    12: "f",
-    13: "r",
-    34: '"',
-    92: "\\",
-  };
-  return [...new TextEncoder().encode(name)]
-    .map((byte) => {
-      const letter = letters[byte];
-      if (letter !== undefined) return `\\${letter}`;
-      return byte < 32 || byte > 126 ? `\\${byte.toString(8).padStart(3, "0")}` : String.fromCharCode(byte);
-    })
-    .join("");
-}
 
 const fileJson = (entry: FileEntry, numeric = false) => ({
   name: escapeName(entry.name),

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { createFirecrest } from "../memory.ts";
 import type { ClientAccount } from "../oidc.ts";
-import { rigOn } from "./rig.ts";
+import { rigOn } from "./testing.ts";
 
 interface Line {
   name: string;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Firecrest, Handle, HandleState } from "../../../shared/firecrest/port.ts";
 import { realClock } from "../clock.ts";
 import { type RunningFirecrest, startFirecrest } from "../server.ts";
-import { type Rig, rigOn } from "./rig.ts";
+import { type Rig, rigOn } from "./testing.ts";
 
 let folder: string;
 let site: RunningFirecrest;

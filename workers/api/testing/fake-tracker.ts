@@ -141,7 +141,14 @@ export class FakeTracker implements Tracker {
   metrics: Tracker["metrics"] = async (caller) => {
     const admitted = this.admit(caller, "jobs:read");
     if (!admitted.ok) return admitted;
-    return ok([{ name: "firewatch_jobs", type: "gauge" as const, help: "Jobs.", samples: [{ labels: { status: "queued" }, value: 2 }] }]);
+    return ok([
+      {
+        name: "firewatch_jobs",
+        type: "gauge" as const,
+        help: "Jobs.",
+        samples: [{ labels: { status: "queued" }, value: 2 }],
+      },
+    ]);
   };
 
   webhookKeys: Tracker["webhookKeys"] = async () =>
