@@ -5,7 +5,7 @@ import { launch } from "../local/launch.ts";
 import type { Event } from "../shared/contract/event.ts";
 import type { Bench } from "./bench.ts";
 import { openRooms } from "./support/rooms.ts";
-import { type Row, quantile, type Table } from "./table.ts";
+import { quantile, type Row, type Table } from "./table.ts";
 
 const RECEIVERS = 100;
 const JOBS = 4;
@@ -65,7 +65,11 @@ async function deliver(first: First): Promise<Row["values"]> {
     const connection = firewatch.connections["local-v1"];
     const headers = { authorization: `Bearer ${firewatch.adminToken}`, "content-type": "application/json" };
     const post = async (path: string, body: unknown): Promise<void> => {
-      const response = await fetch(`${connection?.url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+      const response = await fetch(`${connection?.url}${path}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body),
+      });
       if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${await response.text()}`);
     };
     const jobEvents = async (): Promise<Event[]> => {
@@ -96,7 +100,8 @@ async function deliver(first: First): Promise<Row["values"]> {
 }
 
 function tableOf(rows: Row[], identical: boolean): Table {
-  const of = (first: First, measure: string) => rows.find(({ label }) => label === FIRST[first])?.values[measure] ?? Number.NaN;
+  const of = (first: First, measure: string) =>
+    rows.find(({ label }) => label === FIRST[first])?.values[measure] ?? Number.NaN;
   return {
     name: deliveries.name,
     claim: "one dead receiver among a hundred changes nothing for the ninety-nine others",
@@ -113,8 +118,14 @@ function tableOf(rows: Row[], identical: boolean): Table {
     aims: [
       { text: "lane decisions of the other 99 are identical, on the virtual clock", met: identical },
       { text: "every callback of the other 99 arrives", met: rows.every(({ values }) => values.missing === 0) },
-      { text: "with one that answers 500, callbacks/s of the others ≥ 0.9 ×", met: of("refusing", "rate") >= 0.9 * of("alive", "rate") },
-      { text: "with one that never answers, callbacks/s of the others ≥ 0.9 ×", met: of("hanging", "rate") >= 0.9 * of("alive", "rate") },
+      {
+        text: "with one that answers 500, callbacks/s of the others ≥ 0.9 ×",
+        met: of("refusing", "rate") >= 0.9 * of("alive", "rate"),
+      },
+      {
+        text: "with one that never answers, callbacks/s of the others ≥ 0.9 ×",
+        met: of("hanging", "rate") >= 0.9 * of("alive", "rate"),
+      },
     ],
     notes: [
       `${RECEIVERS} subscriptions hear every event of ${JOBS} jobs; the rows are the local runtime with real connections, receivers in this Node process, which shares the machine`,

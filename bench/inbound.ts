@@ -24,10 +24,10 @@ export const inbound: Bench = {
   async run({ seconds = SECONDS }) {
     const secret = `whsec_${randomBytes(32).toString("base64")}`;
     const bare = await withBare(secret, (url) => load(url, secret, seconds));
-    const [door, ours] = await withFirewatch(secret, async (url) => [
-      await load(`${url}?dry_run=1`, secret, seconds),
-      await load(url, secret, seconds),
-    ] as const);
+    const [door, ours] = await withFirewatch(
+      secret,
+      async (url) => [await load(`${url}?dry_run=1`, secret, seconds), await load(url, secret, seconds)] as const,
+    );
     return tableOf(seconds, bare, door, ours);
   },
 };
@@ -128,7 +128,9 @@ async function withFirewatch<T>(secret: string, work: (url: string) => Promise<T
       source: "standard-webhooks",
       secrets: [secret],
       params: { seed: { from: "/run/seed", type: "integer" }, title: { from: "/title", type: "string" } },
-      target: { job: { system: "cluster", script: "#!/bin/bash -l\ntrue\n", env: { SEED: "{seed}", TITLE: "{title}" } } },
+      target: {
+        job: { system: "cluster", script: "#!/bin/bash -l\ntrue\n", env: { SEED: "{seed}", TITLE: "{title}" } },
+      },
     });
     return await work(hook.url);
   } finally {

@@ -55,12 +55,20 @@ async function runReal(seconds: number): Promise<Real[]> {
   try {
     const { jobs } = await site.host.as(site.user);
     const script = `#!/bin/bash -l\nsleep ${4 * seconds + 60}\n`;
-    const ids = await Promise.all(Array.from({ length: Math.max(...REAL) }, async () => (await jobs.submit({ script })).jobId));
+    const ids = await Promise.all(
+      Array.from({ length: Math.max(...REAL) }, async () => (await jobs.submit({ script })).jobId),
+    );
     for (const api of APIS)
       for (const count of REAL) {
         const before = proxy.requests();
         const at = (address: string) => address.replace(site.url, proxy.url);
-        await runLoops({ ...site, api, url: at(api === "v1" ? site.v1Url : site.v2Url), jobs: ids.slice(0, count), seconds });
+        await runLoops({
+          ...site,
+          api,
+          url: at(api === "v1" ? site.v1Url : site.v2Url),
+          jobs: ids.slice(0, count),
+          seconds,
+        });
         found.push({ api, jobs: count, seconds, requests: proxy.requests() - before });
       }
     for (const id of ids) await jobs.cancel(id);
@@ -85,7 +93,12 @@ function hourOfOneLoop(api: Api, busy: boolean, real: readonly Real[]): number {
   return (looksOfOne * HOUR_SECONDS) / MEAN_RUN_SECONDS;
 }
 
-async function measure(rooms: Rooms, { most = Number.POSITIVE_INFINITY }: BenchOptions, library: Library, real: Real[]): Promise<Table> {
+async function measure(
+  rooms: Rooms,
+  { most = Number.POSITIVE_INFINITY }: BenchOptions,
+  library: Library,
+  real: Real[],
+): Promise<Table> {
   const cases = [
     ...QUIET.map((jobs) => ({ jobs, busy: false, budget: BUDGET })),
     ...BUSY.map((jobs) => ({ jobs, busy: true, budget: BUDGET })),
@@ -106,12 +119,16 @@ async function measure(rooms: Rooms, { most = Number.POSITIVE_INFINITY }: BenchO
       const loops = hourOfOneLoop(api, busy, real) * jobs;
       all.push({ output, budget });
       values[api] = output.requests;
-      if (!Number.isNaN(loops)) Object.assign(values, { [`${api}Loops`]: loops, [`${api}Times`]: loops / output.requests });
+      if (!Number.isNaN(loops))
+        Object.assign(values, { [`${api}Loops`]: loops, [`${api}Times`]: loops / output.requests });
       values.round = Math.max(values.round ?? 0, output.mostInRound);
       values.minute = Math.max(values.minute ?? 0, output.mostInMinute);
       if (busy) values.delay = Math.max(values.delay ?? 0, output.meanDelaySeconds);
     }
-    rows.push({ label: `${jobs} job${jobs === 1 ? "" : "s"}${busy ? ", all replaced every 10 min" : ""}${budget === BUDGET ? "" : `, ${budget}/min`}`, values });
+    rows.push({
+      label: `${jobs} job${jobs === 1 ? "" : "s"}${busy ? ", all replaced every 10 min" : ""}${budget === BUDGET ? "" : `, ${budget}/min`}`,
+      values,
+    });
   }
   return {
     name: requests.name,
@@ -131,8 +148,14 @@ async function measure(rooms: Rooms, { most = Number.POSITIVE_INFINITY }: BenchO
     baseline: "",
     ratios: [],
     aims: [
-      { text: `≤ ${MOST_IN_ROUND} requests per round and system at any number of jobs`, met: all.every(({ output }) => output.mostInRound <= MOST_IN_ROUND) },
-      { text: "never above the connection's budget in any minute", met: all.every(({ output, budget }) => output.mostInMinute <= budget) },
+      {
+        text: `≤ ${MOST_IN_ROUND} requests per round and system at any number of jobs`,
+        met: all.every(({ output }) => output.mostInRound <= MOST_IN_ROUND),
+      },
+      {
+        text: "never above the connection's budget in any minute",
+        met: all.every(({ output, budget }) => output.mostInMinute <= budget),
+      },
     ],
     notes: [
       `ours: the Tracker's rooms and the real clients on the virtual clock, budget ${BUDGET}/min where nothing else is said; every request that reaches the site counts, tokens too; looks at single jobs (v2) count in every column but most/round`,

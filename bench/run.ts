@@ -36,7 +36,12 @@ function wholeNumber(name: string, text: string | undefined): number | undefined
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { bytes: { type: "string" }, runs: { type: "string" }, seconds: { type: "string" }, most: { type: "string" } },
+  options: {
+    bytes: { type: "string" },
+    runs: { type: "string" },
+    seconds: { type: "string" },
+    most: { type: "string" },
+  },
 });
 const options = {
   bytes: wholeNumber("bytes", values.bytes),

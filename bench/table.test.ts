@@ -42,6 +42,11 @@ it("takes the middle of several runs", () => {
 
 it("takes the worst of a few values for their last hundredth", () => {
   expect(quantile([5, 9, 7], 0.99)).toBe(9);
-  expect(quantile(Array.from({ length: 200 }, (_, n) => n), 0.99)).toBe(197);
+  expect(
+    quantile(
+      Array.from({ length: 200 }, (_, n) => n),
+      0.99,
+    ),
+  ).toBe(197);
   expect(quantile([4], 0)).toBe(4);
 });

@@ -16,15 +16,7 @@ import { firecrestOnSlurm } from "./slurm/firecrest.ts";
 import { bold, dim, green, red, Timeline } from "./timeline.ts";
 import { isDead, witnessLinks } from "./witness.ts";
 
-const { values } = parseArgs({
-  options: {
-    json: { type: "boolean", default: false },
-    api: { type: "string", default: "v1" },
-    slurm: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-  allowPositionals: false,
-});
+const values = readOptions();
 if (values.help || (values.api !== "v1" && values.api !== "v2")) {
   console.error("npm run demo [-- --json] [-- --api v1|v2] [-- --slurm]");
   process.exit(values.help ? 0 : 2);
@@ -53,7 +45,7 @@ const PAYLOAD = { run: { seed: 42, steps: 120_000 }, title: `Tuesday's "walk" $(
 const STEPS: Partial<Record<Event["type"], string>> = {
   "job.accepted": "durable and answered with 202, before FirecREST was asked anything",
   "job.queued": "the scheduler has it, under a name that finds it again if an answer gets lost",
-  "job.running": "",
+  "job.running": "one question to the scheduler for all jobs of a system, not one per job",
   "job.succeeded": "announced once, to every receiver",
   "transfer.staged": "FirecREST has put the file into its staging area: a debt is open",
   "transfer.stored": "proven identical first, then published under its key",
@@ -216,6 +208,21 @@ async function follow(call: ReturnType<typeof caller>, url: string, jobId: strin
 
 function hashOf(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+function readOptions() {
+  try {
+    const options = {
+      json: { type: "boolean", default: false },
+      api: { type: "string", default: "v1" },
+      slurm: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    } as const;
+    return parseArgs({ options, allowPositionals: false }).values;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
 }
 
 /** Calls the API as a user does; anything but success is the end of the demo. */

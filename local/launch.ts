@@ -36,6 +36,9 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), "firewatch-")) : undefined;
   const state = new LocalState(options.dir ?? temporary ?? "");
   const secrets = await state.secrets();
+  if (options.port !== 0 && options.port === options.firecrestPort) {
+    throw new Error(`FIREWATCH_PORT and FIRECREST_PORT are both ${options.port}; give them two different ports, or 0.`);
+  }
   const port = await freePort(options.port, "FIREWATCH_PORT");
   const firecrestPort = await freePort(options.firecrestPort, "FIRECREST_PORT");
 

@@ -8,6 +8,12 @@ import { launch } from "./launch.ts";
 import { LocalState } from "./state.ts";
 
 const dir = join(import.meta.dirname, "..", ".firewatch");
+if (process.argv.length > 2) {
+  console.error(
+    `npm start takes no arguments (${process.argv.slice(2).join(" ")}); ports are set by FIREWATCH_PORT and FIRECREST_PORT.`,
+  );
+  process.exit(2);
+}
 const port = readPort("FIREWATCH_PORT", 8787);
 const firecrestPort = readPort("FIRECREST_PORT", 8788);
 const state = new LocalState(dir);
@@ -87,7 +93,7 @@ interface Child {
 
 function processes(): { pid: number; ppid: number; command: string }[] {
   try {
-    const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,comm="], { encoding: "utf8" }).trim().split("\n");
+    const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" }).trim().split("\n");
     return lines.map((line) => {
       const [pid = "0", ppid = "0", ...command] = line.trim().split(/\s+/);
       return { pid: Number(pid), ppid: Number(ppid), command: command.join(" ") };
@@ -116,7 +122,7 @@ function endOrphans(): void {
     const orphan = alive.find((process) => process.pid === pid && process.command === command);
     if (orphan === undefined) continue;
     const owner = alive.find((process) => process.pid === orphan.ppid);
-    if (owner?.command.includes("node") === true && owner.pid !== 1) {
+    if (owner?.command.includes("local/start.ts") === true) {
       throw new Error(`Firewatch already runs here (pid ${owner.pid}). Stop it first, or read .firewatch/local.json.`);
     }
     process.kill(pid, "SIGKILL");

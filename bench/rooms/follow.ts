@@ -38,7 +38,8 @@ export async function follow(state: DurableObjectState, env: RoomEnv, input: Fol
       rounds.push({ requests: inRound(room), at: room.requests.length });
     },
   });
-  const inRound = ({ requests }: Room): number => requests.slice(rounds.at(-1)?.at ?? 0).filter((request) => !isLook(request.url)).length;
+  const inRound = ({ requests }: Room): number =>
+    requests.slice(rounds.at(-1)?.at ?? 0).filter((request) => !isLook(request.url)).length;
   const { world } = room;
   const start = world.house.now();
   const random = seeded(1);
@@ -54,7 +55,10 @@ export async function follow(state: DurableObjectState, env: RoomEnv, input: Fol
     requests: room.requests.length,
     rounds: rounds.length,
     mostInRound: Math.max(...rounds.map(({ requests }) => requests)),
-    mostInMinute: busiest(room.requests.map(({ at }) => at), 60_000),
+    mostInMinute: busiest(
+      room.requests.map(({ at }) => at),
+      60_000,
+    ),
     ended: delays.length,
     meanDelaySeconds: delays.reduce((sum, ms) => sum + ms, 0) / Math.max(1, delays.length) / 1000,
   };
@@ -66,8 +70,16 @@ const isLook = (url: URL): boolean => /\/compute\/[^/]+\/jobs\/[^/]+$/.test(url.
 async function watchNew({ world }: Room, count: number, seconds: () => number): Promise<void> {
   const seat = await world.firecrest.host.as(world.firecrest.user);
   for (let n = 0; n < count; n++) {
-    const { jobId } = await seat.jobs.submit({ script: `#!/bin/bash -l\n#FAKE sleep ${seconds()}\n`, workingDirectory: `/scratch/${world.firecrest.user}` });
-    const answer = await watch(world.desk, { name: "admin" }, { system: "cluster", schedulerId: jobId }, { origin: {} });
+    const { jobId } = await seat.jobs.submit({
+      script: `#!/bin/bash -l\n#FAKE sleep ${seconds()}\n`,
+      workingDirectory: `/scratch/${world.firecrest.user}`,
+    });
+    const answer = await watch(
+      world.desk,
+      { name: "admin" },
+      { system: "cluster", schedulerId: jobId },
+      { origin: {} },
+    );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
   }
 }

@@ -1,7 +1,7 @@
 /** Poll rounds over so many running jobs: what each one reads and writes, when nothing is new and when something is. */
 import { watch } from "../../workers/poller/accept.ts";
-import { median } from "../table.ts";
 import { type Counts, difference, openRoom, type Room, type RoomEnv } from "../support/room.ts";
+import { median } from "../table.ts";
 
 export interface RoundsInput {
   jobs: number;
@@ -73,8 +73,16 @@ async function startJobs({ world }: Room, count: number): Promise<string[]> {
   const seat = await world.firecrest.host.as(world.firecrest.user);
   const ids: string[] = [];
   for (let n = 0; n < count; n++) {
-    const { jobId } = await seat.jobs.submit({ script: "#!/bin/bash -l\n#FAKE sleep 900000\n", workingDirectory: `/scratch/${world.firecrest.user}` });
-    const answer = await watch(world.desk, { name: "admin" }, { system: "cluster", schedulerId: jobId }, { origin: {} });
+    const { jobId } = await seat.jobs.submit({
+      script: "#!/bin/bash -l\n#FAKE sleep 900000\n",
+      workingDirectory: `/scratch/${world.firecrest.user}`,
+    });
+    const answer = await watch(
+      world.desk,
+      { name: "admin" },
+      { system: "cluster", schedulerId: jobId },
+      { origin: {} },
+    );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
     ids.push(jobId);
   }

@@ -11,7 +11,12 @@ const app = new Hono<{ Bindings: Bindings }>();
 
 app.post("/hooks", async (c) => {
   const body = new Uint8Array(await c.req.arrayBuffer());
-  const verdict = await verify(c.req.raw.headers, body, { secrets: [c.env.SECRET], publicKeys: [] }, Math.floor(Date.now() / 1000));
+  const verdict = await verify(
+    c.req.raw.headers,
+    body,
+    { secrets: [c.env.SECRET], publicKeys: [] },
+    Math.floor(Date.now() / 1000),
+  );
   if (!verdict.ok) return c.json({ error: verdict.reason }, 401);
   await c.env.WORK.send(new TextDecoder().decode(body));
   return c.json({ requestId: verdict.messageId }, 202);

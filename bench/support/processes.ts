@@ -98,7 +98,8 @@ export async function commandOutput(program: string, args: readonly string[]): P
   child.stdout.on("data", (text) => (texts.stdout += String(text)));
   child.stderr.on("data", (text) => (texts.stderr += String(text)));
   const [code] = await once(child, "close");
-  if (code !== 0) throw new Error(`${program} ${args[0] ?? ""} ended with ${code}: ${texts.stderr.trim().split("\n").at(-1)}`);
+  if (code !== 0)
+    throw new Error(`${program} ${args[0] ?? ""} ended with ${code}: ${texts.stderr.trim().split("\n").at(-1)}`);
   return texts.stdout.trim();
 }
 

@@ -14,8 +14,13 @@ export type Library = { version: string } | { missing: string };
 export async function pyfirecrest(): Promise<Library> {
   try {
     if (!existsSync(PYTHON)) await commandOutput("python3", ["-m", "venv", FOLDER]);
-    const version = () => commandOutput(PYTHON, ["-c", "import importlib.metadata as m; print(m.version('pyfirecrest'))"]);
-    return { version: await version().catch(() => commandOutput(PYTHON, ["-m", "pip", "install", "--quiet", "pyfirecrest"]).then(version)) };
+    const version = () =>
+      commandOutput(PYTHON, ["-c", "import importlib.metadata as m; print(m.version('pyfirecrest'))"]);
+    return {
+      version: await version().catch(() =>
+        commandOutput(PYTHON, ["-m", "pip", "install", "--quiet", "pyfirecrest"]).then(version),
+      ),
+    };
   } catch (error) {
     return { missing: error instanceof Error ? error.message : String(error) };
   }

@@ -68,7 +68,10 @@ export async function openRoom(state: DurableObjectState, env: RoomEnv, options:
     return "deliver";
   };
   const sum = (kind: string, methods: ReadonlySet<string>) =>
-    [...calls].reduce((total, [name, n]) => (methods.has(name.slice(kind.length + 1)) && name.startsWith(kind) ? total + n : total), 0);
+    [...calls].reduce(
+      (total, [name, n]) => (methods.has(name.slice(kind.length + 1)) && name.startsWith(kind) ? total + n : total),
+      0,
+    );
   return {
     world,
     requests,

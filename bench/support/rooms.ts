@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { bundle } from "../../local/bundle.ts";
-import { cpuSeconds, descendants, commandOf } from "./processes.ts";
+import { commandOf, cpuSeconds, descendants } from "./processes.ts";
 import type { Scenarios } from "./rooms-worker.ts";
 
 type Input<S extends keyof Scenarios> = Parameters<Scenarios[S]>[2];
@@ -46,7 +46,10 @@ export async function openRooms(): Promise<Rooms> {
   if (workerd === undefined) throw new Error("there is no workerd below this process");
   return {
     async run(scenario, input) {
-      const response = await miniflare.dispatchFetch(url.href, { method: "POST", body: JSON.stringify({ scenario, input }) });
+      const response = await miniflare.dispatchFetch(url.href, {
+        method: "POST",
+        body: JSON.stringify({ scenario, input }),
+      });
       if (!response.ok) throw new Error(`${scenario} answered ${response.status}: ${await response.text()}`);
       return (await response.json()) as never;
     },

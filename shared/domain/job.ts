@@ -218,7 +218,13 @@ export function notSeen(record: JobRecord, requestedAt: number, now: number): St
 /** The site took the job. */
 export function submitted(
   record: JobRecord,
-  taken: { schedulerId: string; workingDirectory?: string; stdoutPath?: string; stderrPath?: string },
+  taken: {
+    schedulerId: string;
+    submittedAt?: number;
+    workingDirectory?: string;
+    stdoutPath?: string;
+    stderrPath?: string;
+  },
   now: number,
 ): Step {
   if (record.schedulerId !== undefined || isEndedJob(record.status)) return unchanged(record);
@@ -227,7 +233,7 @@ export function submitted(
     ...taken,
     workingDirectory: taken.workingDirectory ?? record.workingDirectory,
     status: "queued" as const,
-    submittedAt: now,
+    submittedAt: taken.submittedAt ?? now,
     changedAt: now,
   });
   return { record: next, announce: [{ type: "job.queued" }], changed: true };

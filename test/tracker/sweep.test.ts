@@ -5,7 +5,7 @@ import {
   runInDurableObject,
   waitOnExecutionContext,
 } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import poller from "../../workers/poller/index.ts";
 import { visited } from "../../workers/poller/sweep.ts";
 import type { Tracker } from "../../workers/poller/tracker.ts";
@@ -28,6 +28,11 @@ describe("the sweep", () => {
   it("sets an alarm that was lost, for every connection with live work", async () => {
     const stub = await connectionWithLiveJob("lost-alarm");
     await runInDurableObject(stub, async (tracker, state) => {
+      // The first attempt has failed and the next one is seconds away: nothing else sets an alarm meanwhile.
+      await vi.waitFor(() => {
+        const tried = state.storage.sql.exec("SELECT 1 FROM effects WHERE state = 'planned' AND attempt > 0").toArray();
+        expect(tried).toHaveLength(1);
+      });
       await (tracker as unknown as Tracker).tick();
       await state.storage.deleteAlarm();
       expect(await state.storage.getAlarm()).toBeNull();

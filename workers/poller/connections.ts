@@ -64,7 +64,7 @@ export async function create(
   });
   site.changed();
   await house.env.TOKENS.delete(`token/${name}`);
-  await house.env.INDEX.put(`connection/${name}`, "", { metadata: { live: false } });
+  await markLive(house, { always: true });
   await check(desk);
   return { ok: true, value: { created, connection: describe(desk) } };
 }
@@ -140,12 +140,20 @@ export function isLive(house: House): boolean {
   return house.row("SELECT 1 FROM agenda WHERE kind <> 'retention' LIMIT 1") !== undefined;
 }
 
-/** KV tells the sweep where there is work. Written only when that changes; never an access decision. */
-export async function markLive(house: House): Promise<void> {
-  const now = isLive(house);
-  if ((house.meta("marked_live") === "1") === now) return;
-  await house.env.INDEX.put(`connection/${house.name}`, "", { metadata: { live: now } });
-  house.change(() => house.setMeta("marked_live", now ? "1" : "0"));
+/**
+ * KV tells the sweep where there is work. Written only when that changes; never an access decision. One mark after the
+ * other: of two at once the older could be written last.
+ */
+export function markLive(house: House, { always = false } = {}): Promise<void> {
+  house.marking = house.marking
+    .catch(() => {})
+    .then(async () => {
+      const live = isLive(house);
+      if (!always && (house.meta("marked_live") === "1") === live) return;
+      await house.env.INDEX.put(`connection/${house.name}`, "", { metadata: { live } });
+      house.setMeta("marked_live", live ? "1" : "0");
+    });
+  return house.marking;
 }
 
 /** Refused while staged links are owed: whoever removes the connection removes the means to release them. */

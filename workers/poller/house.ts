@@ -43,6 +43,8 @@ export class House {
   readonly eager = new Map<string, number>();
   /** For metrics: since the object woke. Kept in memory, because a look that sees nothing new writes nothing. */
   readonly counted = { rounds: 0, requests: 0 };
+  /** The mark in KV that is being written, see `markLive`. A failed one must not stop the next. */
+  marking: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;
@@ -166,7 +168,7 @@ export class House {
       sent.catch((error: unknown) => this.log({ event: "hint.lost", queue, error }));
     }
     this.arm().catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
-    if (events.length > 0) this.onCommit(events);
+    this.onCommit(events);
   }
 }
 

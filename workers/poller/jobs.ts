@@ -3,7 +3,7 @@
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
-import { isEndedJob } from "../../shared/contract/states.ts";
+import { isEndedJob, type TransferStatus } from "../../shared/contract/states.ts";
 import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import type { House } from "./house.ts";
@@ -51,17 +51,27 @@ export function applyJob(house: House, step: Step): JobRecord {
 export function settleJob(house: House, id: string): JobRecord {
   const record = jobRecord(house, id);
   if (record === undefined) throw new Error(`job ${id} has no row`);
-  const statuses = new Map(
+  const rows = new Map(
     house
-      .rows<{ id: string; status: string }>("SELECT id, status FROM transfers WHERE job_id = ?", id)
-      .map((row) => [row.id, row.status]),
+      .rows<{ id: string; status: TransferStatus; detail: string | null }>(
+        "SELECT id, status, json_extract(doc, '$.detail') AS detail FROM transfers WHERE job_id = ?",
+        id,
+      )
+      .map((row) => [row.id, row]),
   );
   const outputs = record.outputs.map((output) => ({
     ...output,
-    status: (statuses.get(output.transferId) ?? output.status) as typeof output.status,
+    status: rows.get(output.transferId)?.status ?? output.status,
+  }));
+  const failed = outputs.filter((output, n) => output.status === "failed" && record.outputs[n]?.status !== "failed");
+  const warnings = failed.map(({ path, transferId }) => ({
+    code: "output_failed",
+    message: `${path}: ${rows.get(transferId)?.detail ?? "it could not be fetched"}`,
   }));
   const followed: JobRecord =
-    JSON.stringify(outputs) === JSON.stringify(record.outputs) ? record : { ...record, outputs };
+    JSON.stringify(outputs) === JSON.stringify(record.outputs)
+      ? record
+      : { ...record, outputs, warnings: [...record.warnings, ...warnings] };
   const step = settle(followed, house.now());
   if (step.changed || followed !== record) saveJob(house, step.record);
   tell(house, step.record, step.announce);

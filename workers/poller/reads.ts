@@ -38,7 +38,8 @@ export function refusalOf(error: unknown): Refusal {
   return {
     ok: false,
     code,
-    detail: diagnose(error),
+    // A missing file is no reason to doubt the site's address.
+    detail: error.code === "not_found" ? error.message : diagnose(error),
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
   };
 }

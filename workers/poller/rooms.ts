@@ -15,6 +15,7 @@ import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
 import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
+import { markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
@@ -167,7 +168,9 @@ export class Rooms {
   }
 
   #committed(events: Event[]): void {
-    pushEvents(this.streams, events);
+    if (events.length > 0) pushEvents(this.streams, events);
+    // From the first row on: the sweep must find this connection even if its first alarm is lost.
+    markLive(this.house).catch((error: unknown) => this.house.log({ event: "index.not_marked", error }));
     const subjects = new Set(events.map(({ subject }) => subject));
     for (const waiter of this.#waiters) if (subjects.has(waiter.subject)) waiter.wake();
   }

@@ -29,7 +29,14 @@ export function adopted(
   if (job === undefined) return;
   move(house, effect, "done");
   const warned = warning === undefined ? job : { ...job, warnings: [...job.warnings, warning] };
-  const next = applyJob(house, submitted(warned, taken, house.now()));
+  const next = applyJob(
+    house,
+    submitted(
+      warned,
+      { ...taken, ...(effect.sentAt === undefined ? {} : { submittedAt: effect.sentAt }) },
+      house.now(),
+    ),
+  );
   if (next.cancelRequestedAt !== undefined) plan(house, "cancel", next.id);
   house.due("round", next.system, house.now() + 1_000, true);
 }

@@ -56,4 +56,5 @@ const completed = ({ etag, size }: R2Object): ByteOutcome => ({ kind: "completed
 const isOurs = (object: R2Object, { transfer }: { transfer: string }, bytes: number): boolean =>
   object.customMetadata?.transferId === transfer && object.size === bytes;
 
-const alreadyThere = () => new CopyFailure("exists", "another object is already under this key");
+const alreadyThere = () =>
+  new CopyFailure("exists", "another object is already under this key; ask with overwrite: true to replace it");

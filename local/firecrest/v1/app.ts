@@ -10,7 +10,7 @@ import type { Site } from "../site.ts";
 import { type Ctx, type Env, json, plainError, refusal } from "./answers.ts";
 import { computeRoutes } from "./compute.ts";
 import { externalRoutes } from "./external.ts";
-import { valueProblem } from "./input.ts";
+import { Form, valueProblem } from "./input.ts";
 import { internalRoutes } from "./internal.ts";
 import { occasionOf } from "./occasion.ts";
 import { statusRoutes } from "./status.ts";
@@ -109,6 +109,8 @@ async function refuseReservation(c: Ctx, site: Site): Promise<Response> {
   const error = `Error ${verb} reservation`;
   const system = c.req.header("x-machine-name");
   if (system === undefined || system === "") return json(c, 400, { error, description: "No machine name given" });
+  if (c.req.method === "POST" && !(await Form.of(c)).has("reservation"))
+    return json(c, 400, { error, description: "'reservation' form data input missing" });
   try {
     await enter(site, system, c.var.bearer.user, occasionOf(c));
   } catch (reason) {

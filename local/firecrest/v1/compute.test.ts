@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Client, HOME, SCRIPT } from "./testing.ts";
+import { Client, HOME, SCRIPT } from "./testing/client.ts";
 
 describe("a job", () => {
   it("is submitted with account and environment, found in the queue and in accounting, with its output", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ConnectionLost } from "../gateway.ts";
-import { Client, HOME, SCRIPT } from "./testing.ts";
+import { Client, HOME, SCRIPT } from "./testing/client.ts";
 
 describe("faults", () => {
   it("lose an answer after the effect, so that the job is there", async () => {

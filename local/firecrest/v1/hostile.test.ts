@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Client, HOME, SCRIPT } from "./testing.ts";
+import { Client, HOME, SCRIPT } from "./testing/client.ts";
 
 describe("paths and values of strangers", () => {
   const HOSTILE = [

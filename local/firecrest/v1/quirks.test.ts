@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Client, HOME, SCRIPT } from "./testing.ts";
+import { Client, HOME, SCRIPT } from "./testing/client.ts";
 
 describe("defects that can be switched on", () => {
   it("show only ten lines of a viewed file, and the whole one without them", async () => {

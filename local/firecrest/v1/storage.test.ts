@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { memoryStore } from "../store.ts";
-import { Client, HOME, SCRIPT } from "./testing.ts";
+import { Client, HOME, SCRIPT } from "./testing/client.ts";
 
 describe("an external download", () => {
   it("gives a link to the file's content, once for GET and ranges", async () => {

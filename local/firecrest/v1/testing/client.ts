@@ -1,30 +1,6 @@
-/** For tests: a v1 site in memory, requests with a token, and recorded exchanges of the real server. */
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+/** For tests: a v1 site in memory, and requests with a token. */
 import { expect } from "vitest";
-import { createFirecrest, type MemoryFirecrest, type MemoryFirecrestOptions } from "../memory.ts";
-
-export interface Capture {
-  name: string;
-  request: {
-    method: string;
-    path: string;
-    headers?: Record<string, string>;
-    form?: Record<string, string>;
-    files?: Record<string, { filename: string; size: number; head: string }>;
-  };
-  response: { status: number; headers: Record<string, string>; body: unknown };
-  states?: { body: { task: { status: string; data: unknown } } }[];
-}
-
-const CAPTURES = new URL("../../../test/data/captures/v1.jsonl", import.meta.url);
-
-export function readCaptures(): Capture[] {
-  return readFileSync(fileURLToPath(CAPTURES.href), "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Capture);
-}
+import { createFirecrest, type MemoryFirecrest, type MemoryFirecrestOptions } from "../../memory.ts";
 
 /** Header of a script that does nothing. */
 export const SCRIPT = "#!/bin/bash\n#SBATCH --time=30\n";
