@@ -13,7 +13,7 @@ import { quantile, type Row, type Table } from "./table.ts";
 const BUDGETS = { "60/min (default)": 60, "6000/min": 6_000 } as const;
 /** Run times in seconds, spread so that ends fall everywhere between two looks. */
 const RUNS = Array.from({ length: 10 }, (_, n) => 3 + 7 * n);
-const PATIENCE_SECONDS = 100;
+const PATIENCE_SECONDS = 140;
 /** Looks of an old and quiet job are further apart; these jobs are all younger than ten minutes. */
 const YOUNG_EVERY_MS = 10_000;
 

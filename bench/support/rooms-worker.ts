@@ -2,11 +2,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { follow } from "../rooms/follow.ts";
 import { lanes } from "../rooms/lanes.ts";
+import { life, move, vigil } from "../rooms/lives.ts";
 import { rounds } from "../rooms/rounds.ts";
 import type { RoomEnv } from "./room.ts";
 
 /** By the name under which `support/rooms.ts` calls them. */
-const SCENARIOS = { follow, lanes, rounds } as const;
+const SCENARIOS = { follow, lanes, life, move, rounds, vigil } as const;
 export type Scenarios = typeof SCENARIOS;
 
 export class Room extends DurableObject<RoomEnv> {

@@ -231,7 +231,9 @@ describe("what nobody may see", () => {
 
 describe("a job that pings", () => {
   it("is announced as ended before the next poll would have come, and a wrong ping does nothing", async () => {
-    expect((await firewatch.call("POST", "/pings/local-v1/job_00000000000000000000000000/x", { token: null })).status).toBe(204);
+    expect(
+      (await firewatch.call("POST", "/pings/local-v1/job_00000000000000000000000000/x", { token: null })).status,
+    ).toBe(204);
     const { body } = await firewatch.call("POST", "jobs", {
       body: { system: "cluster", script: "#!/bin/bash -l\nsleep 2\nexit 3\n", ping: true },
     });

@@ -82,6 +82,8 @@ export class World {
   readonly #objects: R2Bucket;
   /** How often the alarm was set: each time is a row written. */
   alarmsSet = 0;
+  /** How often it rang. */
+  rings = 0;
   /** Called with each message before it is consumed: `drop` loses it, `double` delivers it twice. */
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
@@ -214,6 +216,7 @@ export class World {
 
   /** What the Tracker does when its alarm rings. */
   async ring(): Promise<void> {
+    this.rings++;
     await this.house.storage.setAlarm(this.house.now() + 60_000);
     await attend(this.desk);
     await this.house.arm();

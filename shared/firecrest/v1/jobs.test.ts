@@ -313,7 +313,12 @@ describe("where a job's output goes", () => {
       service: "compute",
       system: "c",
       status: "200",
-      data: { jobid: "4", job_file: "/h/t1/run.sh", job_file_out: "/h/t1/slurm-4.out", job_file_err: "/h/t1/slurm-4.out" },
+      data: {
+        jobid: "4",
+        job_file: "/h/t1/run.sh",
+        job_file_out: "/h/t1/slurm-4.out",
+        job_file_err: "/h/t1/slurm-4.out",
+      },
     });
     expect(await site.client.outputPaths("c", "4")).toEqual({
       workingDirectory: "/h/t1",

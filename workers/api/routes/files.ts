@@ -116,7 +116,7 @@ export function fileRoutes({ guarded }: Routes): void {
         query: FILE_READS[operation],
         answers: { 200: answer },
       },
-      async (call) => carryOut(call, operation, call.query),
+      async (call) => carryOut(call, operation, call.query, (field) => field.slice(1)),
     );
   }
 
@@ -152,10 +152,8 @@ export function fileRoutes({ guarded }: Routes): void {
     async (call) => {
       // Before megabytes are read for somebody who may not write.
       await requireScope(call, "files:write", systemOf(call));
-      return carryOut(call, "upload", {
-        ...placeOf(call.query.path),
-        content: await readBytes(call.request, DIRECT_MAX_BYTES),
-      });
+      const content = await readBytes(call.request, DIRECT_MAX_BYTES);
+      return carryOut(call, "upload", { ...placeOf(call.query.path), content }, () => "path");
     },
   );
 }
@@ -179,8 +177,17 @@ function systemOf({ params }: Pick<FileCall, "params">): string {
   return read.data;
 }
 
-async function carryOut(call: FileCall, operation: string, input: Record<string, unknown>): Promise<Response> {
-  const result = given(await call.deps.poller.file(call.connection, call.caller, systemOf(call), operation, input));
+/** `named` gives errors the name that the caller has for a field: the operation knows it by a pointer into its input. */
+async function carryOut(
+  call: FileCall,
+  operation: string,
+  input: Record<string, unknown>,
+  named: (field: string) => string = (field) => field,
+): Promise<Response> {
+  const answer = await call.deps.poller.file(call.connection, call.caller, systemOf(call), operation, input);
+  if (!answer.ok && answer.errors !== undefined)
+    given({ ...answer, errors: answer.errors.map((error) => ({ ...error, field: named(error.field) })) });
+  const result = given(answer);
   if ("bytes" in result) {
     // A copy, because what came over RPC may be a view into something larger.
     return new Response(new Uint8Array(result.bytes), {
