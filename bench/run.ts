@@ -1,4 +1,4 @@
-/** `npm run bench [-- name …] [--bytes 5e9] [--runs 3] [--seconds 600] [--most 1000]`: prints one table per claim and keeps it under bench/results. */
+/** `npm run bench [-- name …] [--bytes 5e9] [--runs 3] [--seconds 600] [--most 1000]`: prints one table per claim, keeps it under bench/results and renews docs/benchmarks.md. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
@@ -7,14 +7,16 @@ import type { Bench } from "./bench.ts";
 import { GIB } from "./bench.ts";
 import { bytes } from "./bytes.ts";
 import { copyLoop } from "./copy-loop.ts";
+import { cost } from "./cost.ts";
 import { deliveries } from "./deliveries.ts";
 import { inbound } from "./inbound.ts";
 import { latency } from "./latency.ts";
 import { manyJobs } from "./many-jobs.ts";
+import { benchmarksPage } from "./page.ts";
 import { requests } from "./requests.ts";
 import { formatTable } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [requests, latency, inbound, deliveries, manyJobs, bytes, copyLoop];
+const BENCHES: readonly Bench[] = [requests, latency, inbound, deliveries, manyJobs, cost, bytes, copyLoop];
 
 /** Numbers mean little without the machine that made them, and what else it did at the time. */
 const machine = () => ({
@@ -66,3 +68,10 @@ for (const bench of BENCHES) {
     `${JSON.stringify({ at, machine: machine(), loadBefore, options, ...table }, null, 2)}\n`,
   );
 }
+await writeFile(
+  join(import.meta.dirname, "..", "docs", "benchmarks.md"),
+  await benchmarksPage(
+    folder,
+    BENCHES.map(({ name }) => name),
+  ),
+);

@@ -37,8 +37,8 @@ export function ratio(table: Pick<Table, "rows" | "baseline">, row: Row, measure
   return base === undefined || base === 0 || value === undefined ? undefined : value / base;
 }
 
-/** As text for a terminal: numbers to the right, one line per row. */
-export function formatTable(table: Table): string {
+/** Heading and rows as text, the label first. */
+function cellsOf(table: Table): { head: string[]; body: string[][] } {
   const { measures, ratios, rows } = table;
   const head = [
     "",
@@ -50,6 +50,14 @@ export function formatTable(table: Table): string {
     ...Object.entries(measures).map(([name, { digits }]) => row.values[name]?.toFixed(digits) ?? "–"),
     ...ratios.map((name) => ratio(table, row, name)?.toFixed(2) ?? "–"),
   ]);
+  return { head, body };
+}
+
+const verdict = ({ text, met }: Aim): string => `${met ? "met" : "NOT met"}: ${text}`;
+
+/** As text for a terminal: numbers to the right, one line per row. */
+export function formatTable(table: Table): string {
+  const { head, body } = cellsOf(table);
   const widths = head.map((title, column) =>
     Math.max(title.length, ...body.map((cells) => cells[column]?.length ?? 0)),
   );
@@ -64,8 +72,24 @@ export function formatTable(table: Table): string {
     widths.map((width) => "-".repeat(width)).join("  "),
     ...body.map(line),
     "",
-    ...table.aims.map(({ text, met }) => `${met ? "met" : "NOT met"}: ${text}`),
+    ...table.aims.map(verdict),
     ...table.notes.map((note) => `note: ${note}`),
+  ].join("\n");
+}
+
+/** The same as a section of a page. */
+export function markdownTable(table: Table): string {
+  const { head, body } = cellsOf(table);
+  const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
+  return [
+    `## ${table.name}`,
+    "",
+    `Claim: ${table.claim}.`,
+    "",
+    ...[head, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`),
+    "",
+    ...table.aims.map((aim) => `- **${verdict(aim).replace(":", ":**")}`),
+    ...table.notes.map((note) => `- ${note}`),
   ].join("\n");
 }
 

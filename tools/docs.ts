@@ -1,20 +1,25 @@
 /**
  * `npm run docs`: writes what the code knows into docs/: `openapi.json` as a whole, and the tables between the markers of
- * `events.md` and `storage.md`. `--check` writes nothing and fails when a file says something else than the code.
+ * `events.md`, `storage.md` and `firecrest.md`. `--check` writes nothing and fails when a file says something else than the code.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DEFAULT_LIMITS, type Site } from "../local/firecrest/site.ts";
+import { memoryStore } from "../local/firecrest/store.ts";
+import { createV1 } from "../local/firecrest/v1/app.ts";
 import { CallbackEventData, ConnectionEventData } from "../shared/contract/event.ts";
 import { Job } from "../shared/contract/job.ts";
 import { EVENT_TYPES } from "../shared/contract/states.ts";
 import { Transfer } from "../shared/contract/transfer.ts";
 import { z } from "../shared/contract/words.ts";
+import { OPERATIONS } from "../shared/firecrest/v2/operations.ts";
 import { createApp } from "../workers/api/app.ts";
 import type { Deps } from "../workers/api/deps.ts";
 import { openApiDocument } from "../workers/api/openapi.ts";
 import { migrate } from "../workers/poller/migrations.ts";
 import { EVENT_WORDS, TABLE_WORDS } from "./docs-words.ts";
+import { firecrestRows, HEAD } from "./firecrest-table.ts";
 
 const DOCS = join(import.meta.dirname, "..", "docs");
 const PUBLIC_URL = "https://firewatch.example.org";
@@ -116,6 +121,21 @@ function trackerTables(): string {
   );
 }
 
+// --------------------------------------------------------------------------------------------------------------- firecrest
+
+function firecrestOperations(): string {
+  // Routes are the same in every mode; nothing is ever asked of this site.
+  const site = { store: memoryStore(), limits: DEFAULT_LIMITS, quirks: "1.16.6" } as unknown as Site;
+  const { routes } = createV1(site);
+  const description = JSON.parse(openApi()) as { paths: Record<string, Record<string, unknown>> };
+  const ours = Object.entries(description.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace("/v1/connections/{c}", "")}`),
+  );
+  const v1 = routes.filter(({ method }) => method !== "ALL").map(({ method, path }) => `${method} ${path}`);
+  const hasFile = (path: string) => existsSync(join(DOCS, "..", path));
+  return table(HEAD, firecrestRows({ v1, v2: OPERATIONS, ours }, hasFile));
+}
+
 // ------------------------------------------------------------------------------------------------------------------- files
 
 /** Puts each block between its markers, `<!-- generated: name -->` and `<!-- end -->`. Throws when a marker is missing. */
@@ -139,6 +159,7 @@ const FILES: Record<string, (now: string) => string> = {
       callback: fields(CallbackEventData),
       connection: fields(ConnectionEventData),
     }),
+  "firecrest.md": (now) => fill(now, { operations: firecrestOperations() }),
   "storage.md": (now) => fill(now, { tables: trackerTables() }),
 };
 

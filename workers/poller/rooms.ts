@@ -15,17 +15,21 @@ import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
 import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
-import { markLive } from "./connections.ts";
+import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
+import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
 import { exists, migrate } from "./migrations.ts";
-import { Site, type SiteConfig } from "./site.ts";
+import { Site, type SiteConfig, type TokenAnswer } from "./site.ts";
 import { openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
 type Waiter = { subject: string; wake: () => void };
+
+/** The alarm handler arms itself again before it does anything: a crash costs a minute, not the connection. */
+const REARM_MS = 60_000;
 
 export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
@@ -146,6 +150,22 @@ export class Rooms {
     };
   }
 
+  /** Errors of this class do not survive RPC, so what went wrong is a value here and thrown again by `tokenFrom`. */
+  async token(renew?: boolean): Promise<TokenAnswer> {
+    try {
+      return { ok: true, token: await this.site.token(renew) };
+    } catch (error) {
+      return { ok: false, ...failureOf(error) };
+    }
+  }
+
+  /** A message that its queue gave up: shown to people; the agenda brings its work back. */
+  rememberDead(queue: string, body: string): void {
+    this.house.change(() =>
+      this.house.run("INSERT INTO dead (queue, at, body) VALUES (?, ?, ?)", queue, systemNow(), body),
+    );
+  }
+
   /** The event stream, for api only: who asks stands in a header, since a WebSocket starts as a request. */
   async stream(request: Request): Promise<Response> {
     const header = request.headers.get("x-caller");
@@ -159,12 +179,19 @@ export class Rooms {
   }
 
   /** One pass at a time: alarm and sweep join the one that runs. */
-  async attend(): Promise<void> {
+  async attend(): Promise<boolean> {
     this.#attending ??= attend(this.desk).finally(() => {
       this.#attending = undefined;
     });
     await this.#attending;
     await this.house.arm();
+    await markLive(this.house);
+    return isLive(this.house);
+  }
+
+  async alarm(): Promise<void> {
+    await this.house.storage.setAlarm(systemNow() + REARM_MS);
+    await this.attend();
   }
 
   #committed(events: Event[]): void {

@@ -4,7 +4,6 @@
  * writes nothing.
  */
 import { DurableObject } from "cloudflare:workers";
-import { systemNow } from "../../shared/clock.ts";
 import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
 import type { ConnectionRequest } from "../../shared/contract/connection.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
@@ -51,9 +50,8 @@ import * as transfers from "./transfers.ts";
 
 type Options = { idempotency?: Idempotency; origin: Origin };
 
-/** The alarm handler arms itself again before it does anything: a crash costs a minute, not the connection. */
-const REARM_MS = 60_000;
-
+type Upload = Parameters<TrackerWork["copyStarted"]>[1];
+const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
 export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWork {
@@ -315,7 +313,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async begin(effect: string) {
-    return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : { go: false as const, why: "over" as const };
+    return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
   }
 
   async finish(effect: string, outcome: far.FarOutcome): Promise<void> {
@@ -323,15 +321,10 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async beginBytes(effect: string) {
-    return this.#rooms.exists()
-      ? bytes.beginBytes(this.#rooms.desk, effect)
-      : { go: false as const, why: "over" as const };
+    return this.#rooms.exists() ? bytes.beginBytes(this.#rooms.desk, effect) : OVER;
   }
 
-  async copyStarted(
-    effect: string,
-    upload: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string },
-  ) {
+  async copyStarted(effect: string, upload: Upload) {
     return this.#rooms.exists() ? bytes.copyStarted(this.#rooms.house, effect, upload) : { go: false, upload };
   }
 
@@ -357,13 +350,8 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports, unposted);
   }
 
-  /** Errors of this class do not survive RPC, so what went wrong is a value here and thrown again by `tokenFrom`. */
   async token(renew?: boolean): Promise<TokenAnswer> {
-    try {
-      return { ok: true, token: await this.#rooms.site.token(renew) };
-    } catch (error) {
-      return { ok: false, ...far.failureOf(error) };
-    }
+    return this.#rooms.token(renew);
   }
 
   async read(caller: Caller, scope: Scope, system: string | undefined, requests: number) {
@@ -382,25 +370,16 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async rememberDead(queue: string, body: string): Promise<void> {
-    if (!this.#rooms.exists()) return;
-    this.#rooms.house.change(() =>
-      this.#rooms.house.run("INSERT INTO dead (queue, at, body) VALUES (?, ?, ?)", queue, systemNow(), body),
-    );
+    if (this.#rooms.exists()) this.#rooms.rememberDead(queue, body);
   }
 
   /** The sweep: rebuilds the alarm if it was lost, and attends to what is overdue. True while there is live work. */
   async tick(): Promise<boolean> {
-    if (!this.#rooms.exists()) return false;
-    await this.#rooms.attend();
-    await connections.markLive(this.#rooms.house);
-    return connections.isLive(this.#rooms.house);
+    return this.#rooms.exists() && this.#rooms.attend();
   }
 
   override async alarm(): Promise<void> {
-    if (!this.#rooms.exists()) return;
-    await this.ctx.storage.setAlarm(systemNow() + REARM_MS);
-    await this.#rooms.attend();
-    await connections.markLive(this.#rooms.house);
+    if (this.#rooms.exists()) await this.#rooms.alarm();
   }
 
   // ------------------------------------------------------------------------------------------------------------ stream
