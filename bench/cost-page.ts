@@ -1,6 +1,6 @@
 /** docs/cost.md, from counted costs. */
 import { ASSUMED, type Costs } from "./cost.ts";
-import { type Bill, dollars, PRICES, PRICES_AS_OF } from "./prices.ts";
+import { type Bill, dollars, PRICES, PRICES_AS_OF, PRICES_FROM } from "./prices.ts";
 
 const CONNECTIONS = [1, 50, 5_000];
 const DAYS_OF_A_MONTH = 30;
@@ -38,9 +38,9 @@ export function costPage(costs: Costs): string {
     });
   return `# What it costs
 
-Made by \`npm run bench -- cost\` from counted operations and Cloudflare's list prices of ${PRICES_AS_OF} (Workers Paid, dollars; the
-pages "Pricing" of Workers, Durable Objects, Queues, KV and R2). What the plan includes each month is not taken off, and
-neither are its five dollars added. Storage is apart: a job's rows are a few kilobytes, objects in R2 are 0.015 for a GB and month.
+Made by \`npm run bench -- cost\` from counted operations and Cloudflare's list prices for Workers Paid, in dollars, as of
+${PRICES_AS_OF} (${PRICES_FROM}; look them up before you rely on a sum). What the
+plan includes each month is not taken off, and neither are its five dollars added. Storage is apart: a job's rows are a few kilobytes, objects in R2 are 0.015 for a GB and month.
 
 ## One of each
 
@@ -70,8 +70,9 @@ ${table(
   days.flatMap(([jobs, bill]) => month(jobs, bill)),
 )}
 
-A single job on a connection is dearer here than in a loop: its rounds are the connection's, written down so that a crash loses
-nothing. From a handful of jobs on it is the other way round, since the round is the same for all of them.
+A single job on a connection is dearer here than in a loop: its rounds are the connection's, and each writes down when the next one
+is due (four rows with the alarm), so that a crash loses nothing. From five jobs on it is the other way round, since the round is
+the same for all of them.
 
 ## What is counted, what is assumed
 

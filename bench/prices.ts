@@ -1,7 +1,10 @@
 /** Cloudflare's list prices, Workers Paid plan, beyond what the plan includes. US dollars. */
 
-/** When the price pages (Workers, Durable Objects, Queues, KV and R2, each under "Pricing" in their documentation) were read. */
-export const PRICES_AS_OF = "2026-11";
+/** When the prices were put together. */
+export const PRICES_AS_OF = "November 2026";
+/** Where they come from, in words. */
+export const PRICES_FROM =
+  "Workers, Durable Objects and R2 from Cloudflare's own pages; Queues from quotes of its page; KV as last known to us, not read again";
 
 const MILLION = 1e6;
 
