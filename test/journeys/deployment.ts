@@ -19,7 +19,7 @@ export interface Deployment extends Launched {
     payload: unknown,
     overrides?: { id?: string; timestamp?: number; body?: string; signature?: string },
   ): Promise<Answer>;
-  settled(jobId: string): Promise<Record<string, unknown>>;
+  settled(jobId: string, patienceSeconds?: number): Promise<Record<string, unknown>>;
 }
 
 export interface Answer {
@@ -96,8 +96,8 @@ export async function deploy(options: Partial<LaunchOptions> = {}): Promise<Depl
         },
       });
     },
-    settled: async (jobId) => {
-      for (let i = 0; i < 4; i++) {
+    settled: async (jobId, patienceSeconds = 80) => {
+      for (const end = Date.now() + patienceSeconds * 1000; Date.now() < end; ) {
         const { body } = await call("GET", `jobs/${jobId}?wait=20&until=settled`);
         if (body.settledAt !== undefined) return body;
       }
