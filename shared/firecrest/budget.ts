@@ -20,6 +20,8 @@ export type Taken = { granted: true; budget: Budget } | { granted: false; budget
 
 /** The part of the bucket that polls leave for user work. */
 const USER_SHARE = 0.25;
+/** Of a request: refilling in steps adds up to a hair less than it should. */
+const ROUNDING = 1e-6;
 /** When a site says "too many" without saying until when. */
 const DEFAULT_PAUSE_SECONDS = 10;
 
@@ -37,7 +39,7 @@ export function take(budget: Budget, now: number, n: number, priority: Priority)
   const kept = priority === "user" ? 0 : Math.floor(filled.burst * USER_SHARE);
   const needed = Math.min(n, filled.burst - kept) + kept;
   const perMs = filled.requestsPerMinute / 60_000;
-  const readyAt = Math.max(filled.pausedUntil, now + Math.ceil(Math.max(0, needed - filled.tokens) / perMs));
+  const readyAt = Math.max(filled.pausedUntil, now + Math.ceil(Math.max(0, needed - filled.tokens - ROUNDING) / perMs));
   if (readyAt > now) return { granted: false, budget: filled, retryAt: readyAt };
   return { granted: true, budget: { ...filled, tokens: filled.tokens - n } };
 }
