@@ -56,14 +56,16 @@ export const manyJobs: Bench = {
           text: "a round that sees nothing new writes the same rows at any number of jobs",
           met: Math.max(...written) - Math.min(...written) < 0.5,
         },
+        { text: "a quiet round: rows written, alarms included, ≤ rows changed + 2", met: Math.max(...written) <= 2 },
         {
-          text: "a round that sees nothing new writes nothing but when to look again (agenda row, its index entry, two alarms)",
-          met: Math.max(...written) <= 4,
+          text: `a round that sees ${ENDING} ends: rows written ≤ rows changed + 2`,
+          met: rows.every(({ values }) => (values.endsWritten ?? 0) <= (values.changed ?? 0) + 2),
         },
         { text: "time per round grows at most linearly", met: Math.max(...perJob) <= (perJob[0] ?? 0) * 1.1 },
       ],
       notes: [
         `mean of ${ROUNDS} quiet rounds on v2; rows written as Cloudflare counts them, index entries apart; an alarm that is set is one row more`,
+        "why the two are missed: Cloudflare counts every index entry as a row, and an alarm that is set. A quiet round changes one row (when to look again), its index entry, and sets the alarm twice (at first a minute ahead, in case it dies); an end changes a job and its events, each of which has index entries",
         "ms: median, in workerd, the site's answer repeated from memory, so that only our reading, comparing and pacing is in it",
       ],
     };

@@ -38,7 +38,7 @@ function receiversOf(chance: () => number): Record<string, () => Response> {
 
 /** Jobs of all kinds: long, short, failing, with an output that is there, and with one that is not. */
 function scriptOf(n: number, chance: () => number): { script: string; outputs?: { path: string; key: string }[] } {
-  const seconds = 1 + Math.floor(chance() * 300);
+  const seconds = 1 + Math.floor(chance() * 30);
   const head = `#!/bin/bash -l\n#FAKE sleep ${seconds}\n`;
   if (n % 10 === 7) return { script: `${head}#FAKE exit 3\n` };
   if (n % 10 === 3) return { script: head, outputs: [{ path: "missing.txt", key: `missing-${n}` }] };
@@ -83,11 +83,17 @@ async function disturb(world: World, chance: () => number): Promise<{ lines: str
   return { lines, live: Object.keys(receivers), dead };
 }
 
+/** What was logged of a job and of its effects. */
+function linesOf(world: World, id: string, lines: string[]): string[] {
+  const effects = world.house.rows<{ id: string }>("SELECT id FROM effects WHERE subject = ?", id);
+  return lines.filter((line) => [id, ...effects.map((effect) => effect.id)].some((word) => line.includes(word)));
+}
+
 /** Every job ended once and as it should, and is on the machine once. */
 async function expectJobs(world: World, jobs: string[], events: Event[], lines: string[]): Promise<void> {
   const unknown = jobs.filter((id) => world.job(id).reason === "outcome_unknown");
   // Should one ever be there, this is what is known of it.
-  expect(unknown.map((id) => lines.filter((line) => line.includes(id)))).toEqual([]);
+  expect(unknown.map((id) => linesOf(world, id, lines))).toEqual([]);
   expect(await world.jobsOnMachine()).toBe(JOBS);
   expect(new Set(jobs.map((id) => world.job(id).schedulerId)).size).toBe(JOBS);
   const typesOf = Map.groupBy(events, ({ subject }) => subject);
@@ -99,7 +105,12 @@ async function expectJobs(world: World, jobs: string[], events: Event[], lines: 
     expect(types.filter((type) => type === "job.settled")).toHaveLength(1);
     if (n % 10 === 3) expect(outputs.map((output) => output.status)).toEqual(["failed"]);
     else if (n % 10 !== 7 && n % 5 === 0) {
-      expect(outputs.map((output) => output.status)).toEqual(["stored"]);
+      const ends = outputs.map(({ transferId }) => world.transfer(transferId));
+      // Should one have failed, this is why.
+      const why = ends
+        .filter(({ status: end }) => end !== "stored")
+        .flatMap((end) => [JSON.stringify(end), ...linesOf(world, id, lines)]);
+      expect(why).toEqual([]);
       expect(new TextDecoder().decode(await world.object(`out-${n}`))).toBe(`hello ${n}\n`);
     }
   }

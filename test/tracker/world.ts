@@ -295,14 +295,15 @@ export class World {
   async #callbacks(): Promise<void> {
     const key = await signingKey(this.desk);
     const { egress } = this;
-    const { now, name: connection, env: settings } = this.house;
-    const isMore = await postDue({
+    const { now, name: connection, env: settings, sleep } = this.house;
+    await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
       attempt: (lease) => attempt(lease, { signingKey: key, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
       now,
+      sleep,
+      handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
-    if (isMore) this.queues.callbacks.push({ v: 1, connection });
   }
 
   // ----------------------------------------------------------------------------------------------------------- people

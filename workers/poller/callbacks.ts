@@ -22,13 +22,15 @@ const LOCATION_CHARACTERS = 500;
 /** What one invocation begins at most: each post and its look-ups count against the runtime's limit of requests. */
 const MAX_POSTS = 250;
 const MAX_MS = 5 * 60_000;
+/** While only slow receivers are under way: when to ask for what has fallen due for others. */
+const ASK_AGAIN_MS = 500;
 
 export async function deliver(body: unknown, env: Env, log: Log): Promise<void> {
   const { connection } = CallbackMessage.parse(body);
   const tracker = env.TRACKER.getByName(connection);
   const egress = egressFrom(env, log);
   let signingKey: PrivateJwk | undefined;
-  const isMore = await postDue({
+  await postDue({
     lease: async () => {
       const leased = (await tracker.lease()) as { leases: Lease[]; signingKey: PrivateJwk } | undefined;
       signingKey = leased?.signingKey ?? signingKey;
@@ -57,8 +59,9 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
       return result;
     },
     now: systemNow,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    handOver: () => env.CALLBACKS.send({ v: 1, connection }),
   });
-  if (isMore) await env.CALLBACKS.send({ v: 1, connection });
 }
 
 export interface Posting {
@@ -67,13 +70,17 @@ export interface Posting {
   /** Never throws. */
   attempt(lease: Lease): Promise<AttemptReport>;
   now: Now;
+  sleep(ms: number): Promise<void>;
+  /** Has another invocation go on. */
+  handOver(): Promise<unknown>;
 }
 
 /**
  * Posts what is due, at most five at once. Results are reported as soon as nothing else waits to be posted, and more is asked
- * for: a receiver that lets us wait holds one of the five, and no other receiver. True when it stopped before the end.
+ * for, again and again while posts are under way: a receiver that lets us wait holds one of the five, and no other receiver.
+ * When it may begin no more, it hands over at once, and only then waits for what it began.
  */
-export async function postDue({ lease, report, attempt: post, now }: Posting): Promise<boolean> {
+export async function postDue({ lease, report, attempt: post, now, sleep, handOver }: Posting): Promise<void> {
   const stopAt = now() + MAX_MS;
   const queue: Lease[] = [];
   const flying = new Set<Promise<void>>();
@@ -97,6 +104,13 @@ export async function postDue({ lease, report, attempt: post, now }: Posting): P
     await report(...told);
   };
   const mayBegin = (): boolean => begun < MAX_POSTS && now() < stopAt;
+  let bell: Promise<void> | undefined;
+  const someTime = (): Promise<void> => {
+    bell ??= sleep(ASK_AGAIN_MS).then(() => {
+      bell = undefined;
+    });
+    return bell;
+  };
 
   try {
     do {
@@ -110,13 +124,19 @@ export async function postDue({ lease, report, attempt: post, now }: Posting): P
         if (mayBegin() && now() + DEADLINE_MS < next.until) begin(next);
         else unposted.push(next.delivery);
       }
-      if (flying.size > 0) await Promise.race(flying);
+      if (!mayBegin()) break;
+      const canTakeMore = flying.size < PARALLEL;
+      if (flying.size > 0) await Promise.race(canTakeMore ? [...flying, someTime()] : flying);
     } while (flying.size + queue.length + reports.length + unposted.length > 0);
+    if (!mayBegin()) {
+      unposted.push(...queue.map(({ delivery }) => delivery));
+      await tell();
+      await handOver();
+    }
   } finally {
     await Promise.all(flying);
     await tell();
   }
-  return !mayBegin();
 }
 
 /** One signed POST. Never throws: whatever happens is what came of the attempt. */

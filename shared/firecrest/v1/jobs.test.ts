@@ -335,6 +335,14 @@ describe("where a job's output goes", () => {
     expect(site.requests.find(({ path }) => path === "/compute/jobs")?.query).toEqual({ jobs: "4" });
   });
 
+  it("is not said to be unknown because the tasks could not be read just then", async () => {
+    const site = fakeSite({
+      "GET /tasks": () => page(502),
+      "GET /compute/jobs": () => task([400, "Invalid job id specified"]),
+    });
+    await expect(site.client.outputPaths("c", "4")).rejects.toMatchObject({ name: "FirecrestError", code: "gateway" });
+  });
+
   it("is not known afterwards", async () => {
     const site = fakeSite({
       "GET /compute/jobs": () => task([400, "slurm_load_jobs error: Invalid job id specified"]),

@@ -194,7 +194,12 @@ export async function outputPaths(
   schedulerId: string,
 ): Promise<{ stdoutPath?: string; stderrPath?: string; workingDirectory?: string }> {
   if (!isJobId(schedulerId)) return {};
-  const known = (await readAllTasks(call).catch(() => []))
+  const tasks = await readAllTasks(call).catch((error: unknown) => {
+    if (error instanceof FirecrestError && error.retry === "never") return [];
+    // Only the task knows where a job works that has ended: not to have read it is no reason to say that nobody knows.
+    throw error;
+  });
+  const known = tasks
     .filter((task) => task.service === "compute" && task.system === system && task.status === 200)
     .map((task) => decodeSubmitted(task.data))
     .find((job) => job.jobId === schedulerId && job.workingDirectory !== undefined);
