@@ -297,7 +297,7 @@ export class World {
     const key = await signingKey(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
-    await postDue({
+    const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
       attempt: (lease) => attempt(lease, { signingKey: key, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
@@ -305,6 +305,7 @@ export class World {
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
+    await late;
   }
 
   // ----------------------------------------------------------------------------------------------------------- people
