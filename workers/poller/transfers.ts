@@ -159,6 +159,9 @@ export function stageLater(house: House, record: TransferRecord): TransferRecord
   return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
 }
 
+const NOBODY_KNOWS_WHERE =
+  "The path is relative, and the site no longer tells where the job worked. Give the job a workingDirectory, or the output an absolute path.";
+
 /** Called when a job ends: wanted outputs start, others are cancelled. */
 export function endOutputs(house: House, job: JobRecord): void {
   const api = (house.meta("api") ?? "v1") as Api;
@@ -177,6 +180,7 @@ export function endOutputs(house: House, job: JobRecord): void {
     }
     const resolved = resolvePath(job.workingDirectory, output.path);
     if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
+    else if (job.workingDirectory === undefined) failTransfer(house, record, "invalid_path", NOBODY_KNOWS_WHERE);
     else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
   }
 }
