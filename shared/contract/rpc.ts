@@ -11,6 +11,7 @@ import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
 import type { Metric } from "./metrics.ts";
+import type { OpenReceipt } from "./receipt.ts";
 import type {
   DeliveriesQuery,
   Delivery,
@@ -85,6 +86,8 @@ export interface TrackerApi {
   metrics(caller: Caller): Promise<Answer<Metric[]>>;
   /** JWKS of the connection's signing keys; undefined when there is no such connection. */
   webhookKeys(): Promise<{ keys: Record<string, unknown>[] } | undefined>;
+  /** Signs with a new key; the one before stays published, and signs callbacks beside it for a while. */
+  rotateSigningKey(caller: Caller, origin: Origin): Promise<Answer<{ kid: string; previousValidUntil: string }>>;
 
   addKey(caller: Caller, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>>;
   keys(caller: Caller): Promise<Answer<Page<Key>>>;
@@ -131,6 +134,8 @@ export interface TrackerApi {
   transfers(caller: Caller, query: TransfersQuery): Promise<Answer<Page<Transfer>>>;
   transfer(caller: Caller, id: string): Promise<Answer<Transfer>>;
   cancelTransfer(caller: Caller, id: string, origin: Origin): Promise<Answer<Transfer>>;
+  /** Signed; of a stored transfer only. */
+  receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
 
   // Events and callbacks
   events(caller: Caller, query: EventsQuery): Promise<Answer<Page<Event>>>;

@@ -89,11 +89,14 @@ function bodyOf(spec: Spec<z.ZodObject, z.ZodType>) {
   };
 }
 
-function answer({ description, schema, example, contentType, headers }: AnswerShape) {
+function answer({ description, schema, example, contentType, also, headers }: AnswerShape) {
   return {
     description,
     ...(schema && {
-      content: { [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) } },
+      content: {
+        [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) },
+        ...Object.fromEntries(Object.entries(also ?? {}).map(([type, other]) => [type, { schema: other }])),
+      },
     }),
     ...(headers && {
       headers: z.object(

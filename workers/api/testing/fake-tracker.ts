@@ -18,6 +18,7 @@ import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { Receipt } from "../../../shared/contract/receipt.ts";
 import type { Answer, Idempotency, Page, Refusal, VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import type { Delivery, Subscription } from "../../../shared/contract/subscription.ts";
 import type { Transfer } from "../../../shared/contract/transfer.ts";
@@ -154,6 +155,9 @@ export class FakeTracker implements Tracker {
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
 
+  rotateSigningKey: Tracker["rotateSigningKey"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => ok({ kid: "new", previousValidUntil: AT }));
+
   ping: Tracker["ping"] = async (id, token) => {
     this.pings.push(`${id} ${token}`);
   };
@@ -218,6 +222,13 @@ export class FakeTracker implements Tracker {
   transfer: Tracker["transfer"] = async (caller, id) => this.#found(caller, "transfers:read", this.heldTransfers, id);
   cancelTransfer: Tracker["cancelTransfer"] = async (caller, id) =>
     this.#found(caller, "transfers:write", this.heldTransfers, id);
+
+  receipt: Tracker["receipt"] = async (caller, id) => {
+    const found = this.#found(caller, "transfers:read", this.heldTransfers, id);
+    if (!found.ok) return found;
+    if (found.value.status !== "stored") return { ok: false, code: "conflict", detail: `It is ${found.value.status}.` };
+    return ok({ receipt: EXAMPLE.receipt as Receipt, jws: "e30.e30.c2ln", keysUrl: "https://firewatch.test/keys" });
+  };
 
   // Events and callbacks
   events: Tracker["events"] = async (caller, { after = 0, job }) =>
