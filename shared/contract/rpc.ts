@@ -10,6 +10,7 @@ import type { Connection, ConnectionRequest, SystemView } from "./connection.ts"
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
+import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
 import type { OpenReceipt } from "./receipt.ts";
 import type {
@@ -137,6 +138,11 @@ export interface TrackerApi {
   /** Signed; of a stored transfer only. */
   receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
 
+  // Share links
+  addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
+  links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
+  removeLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
+
   // Events and callbacks
   events(caller: Caller, query: EventsQuery): Promise<Answer<Page<Event>>>;
   subscribe(
@@ -231,6 +237,8 @@ export interface PollerApi {
     operation: string,
     input: Record<string, unknown>,
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
+  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 }

@@ -111,6 +111,15 @@ export const EXAMPLE = {
     releasedAt: "2026-11-22T12:00:11.000Z",
     issuedAt: "2026-11-22T12:01:00.000Z",
   },
+  linkRequest: { key: "runs/42/out.nc", expiresInSeconds: 86_400 },
+  newLink: {
+    id: "lnk_01jd8x0f3q8y2k5v7n9r4t6wzh",
+    key: "runs/42/out.nc",
+    createdBy: "key:key_01jd8x0f3q8y2k5v7n9r4t6wzf",
+    createdAt: at,
+    expiresAt: "2026-11-23T12:00:00.000Z",
+    url: "https://firewatch.example.org/links/eyJhbGciOiJkaXIi…",
+  },
   event: {
     id: "evt_01jd8x0f3q8y2k5v7n9r4t6wze",
     type: "job.running",

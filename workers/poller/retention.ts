@@ -33,6 +33,7 @@ export function retire(house: House): void {
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM audit WHERE at < ?", now - KEEP_AUDIT_MS);
   house.run("DELETE FROM dead WHERE at < ?", events);
+  house.run("DELETE FROM links WHERE expires_at <= ?", now);
   forgetRetiredKey(house);
 
   const jobs = house.idAt("job", now - KEEP_RECORDS_MS);

@@ -7,6 +7,7 @@ import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
   ByteOutcome,
   Idempotency,
@@ -25,6 +26,7 @@ import type {
   SubscriptionRequest,
 } from "../../shared/contract/subscription.ts";
 import type { TransferRequest, TransfersQuery } from "../../shared/contract/transfer.ts";
+import type { PageQuery } from "../../shared/contract/words.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
@@ -36,6 +38,7 @@ import * as hooks from "./hooks.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
+import * as links from "./links.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
@@ -121,6 +124,24 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
   async cancelTransfer(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
       this.#rooms.ofTransfer(actor, id) ? acceptance.cancelTransfer(this.#rooms.house, actor, id, origin) : NOT_FOUND,
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------------------- share links
+
+  async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.addLink(this.#rooms.desk, actor, request, origin),
+    );
+  }
+
+  async links(caller: Caller, query: PageQuery) {
+    return this.#rooms.with(caller, "transfers:read", () => ok(links.listLinks(this.#rooms.house, query)));
+  }
+
+  async removeLink(caller: Caller, id: string, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.removeLink(this.#rooms.house, actor, id, origin),
     );
   }
 
@@ -234,6 +255,10 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
 
   async openHook(name: string): Promise<OpenedHook | undefined> {
     return this.#rooms.exists() ? hooks.openHook(this.#rooms.house, this.#rooms.seal, name) : undefined;
+  }
+
+  async openLink(hash: string, origin: Origin) {
+    return this.#rooms.exists() ? links.openLink(this.#rooms.house, hash, origin) : undefined;
   }
 
   async begin(effect: string) {
