@@ -109,7 +109,7 @@ async function expectJobs(world: World, jobs: string[], events: Event[], lines: 
       // Should one have failed, this is why.
       const why = ends
         .filter(({ status: end }) => end !== "stored")
-        .flatMap((end) => [JSON.stringify(end), ...linesOf(world, id, lines)]);
+        .flatMap((end) => [JSON.stringify(end), ...linesOf(world, end.id, lines)]);
       expect(why).toEqual([]);
       expect(new TextDecoder().decode(await world.object(`out-${n}`))).toBe(`hello ${n}\n`);
     }
