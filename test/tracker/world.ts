@@ -20,13 +20,14 @@ import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accep
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
 import { perform } from "../../workers/poller/commands.ts";
-import { create, signingKey } from "../../workers/poller/connections.ts";
+import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
 import * as far from "../../workers/poller/far.ts";
 import { House } from "../../workers/poller/house.ts";
 import { jobRecord } from "../../workers/poller/jobs.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
+import { signingKeys } from "../../workers/poller/signing.ts";
 import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
@@ -294,13 +295,14 @@ export class World {
   }
 
   async #callbacks(): Promise<void> {
-    const key = await signingKey(this.desk);
+    const keys = await signingKeys(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
     const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
-      attempt: (lease) => attempt(lease, { signingKey: key, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
+      attempt: (lease) =>
+        attempt(lease, { signingKeys: keys, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
       now,
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),

@@ -69,6 +69,10 @@ const STEPS: readonly string[] = [
   DROP INDEX agenda_due;
   CREATE INDEX agenda_due ON agenda (due_at) WHERE kind NOT IN ('round', 'handles', 'lane', 'retention', 'health');
   `,
+  // Share links, found by the hash of their token.
+  `
+  CREATE TABLE links (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -360,6 +360,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
+    // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
+    else if (error instanceof FirecrestError && error.retry === "never")
+      house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {
