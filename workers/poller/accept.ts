@@ -2,7 +2,7 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
-import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
+import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
@@ -29,7 +29,7 @@ export interface Desk {
   egress: Egress;
 }
 
-interface Options {
+export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
 }
@@ -39,7 +39,7 @@ export const ADDRESS_REFUSED = "is not an address that may be called; use a publ
 
 const NO_MANIFEST = "manifest is not offered by this version; use hash (up to 1 GiB) or size";
 
-const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
 
@@ -166,7 +166,7 @@ function withoutSecrets(request: JobRequest): JobRequest {
   return { ...request, callbacks: request.callbacks.map(({ secret: _, ...callback }) => callback) };
 }
 
-function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
+export function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
   if (actor.systems !== undefined && !actor.systems.includes(system))
     return [{ field: "/system", message: "is not among the systems that this key may use" }];
   const known = desk.site.facts()?.systems.map(({ name }) => name);
@@ -186,7 +186,7 @@ function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
   });
 }
 
-function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
+export function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
   const urls = [
     ...(request.callbacks ?? []).map(({ url }, n) => ({ field: `/callbacks/${n}/url`, url })),
     ...(request.inputs ?? []).flatMap(({ url }, n) => (url === undefined ? [] : [{ field: `/inputs/${n}/url`, url }])),
@@ -223,50 +223,6 @@ export async function resubmit(
   if (!again.success)
     return invalid(again.error.issues.map((issue) => ({ field: `/${issue.path.join("/")}`, message: issue.message })));
   return acceptJob(desk, actor, again.data, options);
-}
-
-export async function watch(
-  desk: Desk,
-  actor: Actor,
-  request: WatchRequest,
-  options: Options,
-): Promise<Answer<{ job: Job; replayed: boolean }>> {
-  const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
-  const problems = [...systemProblems(desk, actor, request.system), ...urlProblems(desk, request)];
-  if (request.schedulerId === undefined)
-    problems.push({ field: "/schedulerId", message: "is needed; watching by name is not offered by this version" });
-  if (problems.length > 0 || request.schedulerId === undefined) return invalid(problems);
-  const id = house.id("job");
-  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
-  const now = house.now();
-  const record: JobRecord = {
-    id,
-    system: request.system,
-    status: "submitting",
-    run: 1,
-    acceptedAt: now,
-    changedAt: now,
-    actor: actor.name,
-    tagged: false,
-    watched: true,
-    schedulerId: request.schedulerId,
-    outputs: [],
-    warnings: [],
-    ...(request.labels === undefined ? {} : { labels: request.labels }),
-  };
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
-    for (const receiver of receivers) saveReceiver(house, receiver);
-    insertJob(house, record);
-    house.due("round", record.system, now, true);
-    audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
 }
 
 /**
