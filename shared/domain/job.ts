@@ -60,6 +60,8 @@ export interface JobRecord {
   suspicion?: Suspicion;
   /** The end may be taken back by the scheduler until then; the job is still watched. */
   revocableUntil?: number;
+  /** Of the request that it came with. */
+  traceparent?: string;
   /** Lets the job itself wake the poll (`ping: true`); it opens nothing and changes nothing. */
   pingToken?: string;
   /** Highest walltime warning already given: 50, 80 or 90. */

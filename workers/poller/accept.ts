@@ -107,6 +107,7 @@ export async function acceptJob(
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
+    ...traceOf(options.origin),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -153,6 +154,9 @@ export async function acceptJob(
     return { ok: true, value: { job, replayed: false } };
   });
 }
+
+export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
+  traceparent === undefined ? {} : { traceparent };
 
 /** Where a job calls when it starts and ends. */
 export const pingUrl = (house: House, id: string, token: string): string =>
@@ -303,6 +307,7 @@ export async function acceptTransfer(
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
+    ...traceOf(options.origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };

@@ -117,7 +117,8 @@ function beginRound(desk: Desk, system: string): Look | undefined {
 
 async function round(desk: Desk, system: string, jobs: readonly JobRecord[], granted: number): Promise<void> {
   const { house, site } = desk;
-  const { firecrest, requests } = site.client();
+  const { firecrest, requests, requestIds } = site.client();
+  const startedAt = house.now();
   try {
     const seen = await firecrest.round(
       system,
@@ -143,6 +144,8 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
       seen: seen.seen.size,
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
+      durationMs: house.now() - startedAt,
+      requestIds: requestIds(),
     });
   } finally {
     site.settle(granted, requests());

@@ -5,7 +5,7 @@ import { type JobRecord, notSeen, observed, type Step, viewJob } from "../../sha
 import { expectedRequests } from "../../shared/domain/pace.ts";
 import { chooseNamed, nextNameLookAt } from "../../shared/domain/watch.ts";
 import type { NameLookup } from "../../shared/firecrest/port.ts";
-import { type Desk, invalid, type Options, systemProblems, urlProblems } from "./accept.ts";
+import { type Desk, invalid, type Options, systemProblems, traceOf, urlProblems } from "./accept.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { siteAnswered } from "./health.ts";
 import { applyJob, insertJob, jobRecord, seenJob } from "./jobs.ts";
@@ -43,6 +43,7 @@ export async function watch(
     ...(schedulerId === undefined ? {} : { schedulerId }),
     ...(name === undefined ? {} : { name, schedulerName: name }),
     ...(labels === undefined ? {} : { labels }),
+    ...traceOf(options.origin),
   };
   return house.change((): Answer<{ job: Job; replayed: boolean }> => {
     const raced = replay<Job>(house, actor, options.idempotency);
