@@ -57,11 +57,15 @@ export function createApp(deps: Deps): App {
   connectionRoutes(routes);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
-  routes.closeMethods();
 
-  app.notFound(() =>
-    new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response(),
-  );
+  app.notFound((c) => {
+    const allow = routes.methodsAt(c.req.path).join(", ");
+    if (allow === "")
+      return new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response();
+    const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
+    response.headers.set("allow", allow);
+    return response;
+  });
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : unexpected(error);
     if (problem !== error) deps.log({ event: "request.failed", route: c.get("facts").route, error });

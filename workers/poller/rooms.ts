@@ -38,9 +38,12 @@ export class Rooms {
   readonly streams: Streams;
   readonly #waiters = new Set<Waiter>();
   #attending: Promise<void> | undefined;
+  #exists = false;
+  readonly #storage: DurableObjectStorage;
 
   constructor(state: DurableObjectState, env: Env) {
     const name = state.id.name ?? "";
+    this.#storage = state.storage;
     const log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller", connection: name } });
     this.house = new House({ storage: state.storage, env, name, log });
     this.seal = sealOf(env);
@@ -55,8 +58,16 @@ export class Rooms {
     return { house: this.house, site: this.site, seal: this.seal, egress: this.egress };
   }
 
+  /** Whether the connection was made. Asked by every call, so the schema is read only until it was. */
   exists(): boolean {
-    return exists(this.house.sql);
+    this.#exists ||= exists(this.house.sql);
+    return this.#exists;
+  }
+
+  /** Removes everything: the connection is as if it had never been made. */
+  async clear(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#exists = false;
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
