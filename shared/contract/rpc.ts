@@ -218,14 +218,15 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. */
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
     caller: Caller,
     system: string,
     operation: string,
     input: Record<string, unknown>,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+    origin?: Origin,
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 }

@@ -413,9 +413,10 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
+  api: Api = "v1",
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site })));
+  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site, api })));
 }

@@ -2,11 +2,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { OpenedHook, PollerApi } from "../../shared/contract/rpc.ts";
+import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { command } from "./commands.ts";
 import type { Env } from "./env.ts";
+import { file } from "./files.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
@@ -32,8 +33,15 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
-  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
-    return reads.file(this.env, log, connection, caller, system, operation, input);
+  async file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin: Origin = {},
+  ) {
+    return file(this.env, log, connection, caller, system, operation, input, origin);
   }
 
   async connections({ cursor, limit }: { cursor?: string; limit?: number }) {

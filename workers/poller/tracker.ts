@@ -16,7 +16,6 @@ import type {
   OpenedHook,
   Origin,
   PartDone,
-  Refusal,
   TrackerApi,
   TrackerWork,
   VerifiedInbound,
@@ -42,6 +41,7 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import { metrics } from "./metrics.ts";
+import * as operations from "./operations.ts";
 import { NOT_FOUND, Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
@@ -173,6 +173,13 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     );
   }
 
+  /** From the poller Worker, which has checked the paths. */
+  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+    const admitted = this.#rooms.admit(caller, "files:write", request.system);
+    if (!admitted.ok) return admitted;
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
+  }
+
   // --------------------------------------------------------------------------------------------------------- transfers
 
   async acceptTransfer(caller: Caller, request: TransferRequest, options: Options) {
@@ -206,14 +213,9 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
-  #refusalOf(url: string): Refusal | undefined {
-    if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
-  }
-
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#refusalOf(request.url);
+      const refusal = this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -231,7 +233,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) => {
-      const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
+      const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
     });
