@@ -38,7 +38,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect((await names(world)).filter((name) => name.includes("f7t_file_handling"))).toEqual([]);
       },
       {},
-      api,
+      { api },
     ));
 
   it("fails with the tool's words, although the scheduler calls its job COMPLETED", () =>
@@ -51,7 +51,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect((await world.firecrest.host.jobs()).map(({ state }) => state)).toEqual(["COMPLETED"]);
       },
       {},
-      api,
+      { api },
     ));
 
   it("is started once, whatever becomes of its messages", () =>
@@ -67,7 +67,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 
   it("is cancelled at the scheduler", () =>
@@ -82,7 +82,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await names(world)).not.toContain("b.txt");
       },
       { host: { startDelayMs: 600_000 } },
-      api,
+      { api },
     ));
 
   it("that is cancelled before it was sent is never sent", () =>
@@ -95,7 +95,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(0);
       },
       {},
-      api,
+      { api },
     ));
 
   it("whose start got no answer is proven by the files, where they can prove it", () =>
@@ -109,7 +109,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 
   it("whose start got no answer is else for a person, and not started again", () =>
@@ -124,7 +124,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 
   it("survives a consumer that dies after it was started", () =>
@@ -138,7 +138,7 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 
   it("that the site cannot take now is started when it can", () =>
@@ -157,6 +157,6 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 });

@@ -65,6 +65,8 @@ export interface WorldOptions {
   /** The connection's budget; the default never holds anything up. */
   requestsPerMinute?: number;
   site?: Parameters<typeof createFirecrest>[0];
+  /** How far our clock is ahead of the site's. */
+  skewMs?: number;
   /** Where the Tracker's log goes; default nowhere. */
   log?: Log;
 }
@@ -108,10 +110,11 @@ export class World {
   static async create(
     state: DurableObjectState,
     env: Bindings,
-    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
+    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
     const firecrest = await createFirecrest(site);
     const { clock } = firecrest;
+    const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
     let alarm: number | null = null;
@@ -135,13 +138,13 @@ export class World {
       },
       name: state.id.name ?? "world",
       log,
-      now: clock.now,
+      now,
       sleep: clock.sleep,
     });
     const seal = createSeal(parseSealKeys(SEAL_KEYS));
     const egress = createEgress({
       fetch: (url, init) => world.#route(url, init),
-      now: clock.now,
+      now,
       allow: { hosts: ["site.test", "receiver.test"], cidrs: [] },
     });
     const desk: Desk = { house, seal, egress, site: new Site(house, seal, egress) };
@@ -413,10 +416,12 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
-  api: Api = "v1",
+  options: Omit<WorldOptions, "site"> = {},
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site, api })));
+  await runInDurableObject(stub, async (_tracker, state) =>
+    scenario(await World.create(state, env, { ...options, site })),
+  );
 }
