@@ -121,7 +121,11 @@ async function asJob(
   accept: () => Promise<Answer<Job>>,
 ): Promise<Answer<{ job: Job }>> {
   if (job.op === "rsync" && api === "v2")
-    return { ok: false, code: "invalid", detail: "FirecREST v2 has no rsync; use copy, which takes whole trees as well." };
+    return {
+      ok: false,
+      code: "invalid",
+      detail: "FirecREST v2 has no rsync; use copy, which takes whole trees as well.",
+    };
   const places = job.op === "remove" ? { path: job.path } : { from: job.from, to: job.to };
   const problems = Object.entries(places).flatMap(([field, path]) => {
     const problem = checkPath(api, "file_job", path);

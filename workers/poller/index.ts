@@ -2,12 +2,14 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
+import type { SharedObject } from "../../shared/contract/link.ts";
 import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { command } from "./commands.ts";
-import type { Env } from "./env.ts";
+import { type Env, sealOf } from "./env.ts";
 import { file } from "./files.ts";
+import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
@@ -42,6 +44,11 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     origin: Origin = {},
   ) {
     return file(this.env, log, connection, caller, system, operation, input, origin);
+  }
+
+  async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {
+    const address = await addressOfLink(sealOf(this.env), token);
+    return address && this.env.TRACKER.getByName(address.connection).openLink(address.hash, origin);
   }
 
   async connections({ cursor, limit }: { cursor?: string; limit?: number }) {
