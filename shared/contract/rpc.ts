@@ -229,14 +229,15 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. */
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
     caller: Caller,
     system: string,
     operation: string,
     input: Record<string, unknown>,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+    origin?: Origin,
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
   /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */

@@ -6,6 +6,7 @@ import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from ".
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
+import { utf8Bytes } from "../../shared/contract/words.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
@@ -74,6 +75,7 @@ export async function acceptJob(
   problems.push(...systemProblems(desk, actor, request.system));
   problems.push(...outputProblems(request, api));
   problems.push(...urlProblems(desk, request));
+  problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
   if (request.inputs !== undefined && request.inputs.length > 0)
     problems.push({
       field: "/inputs",
@@ -174,6 +176,15 @@ function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[
   return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
 }
 
+/** With what goes before its first command: that is what the site gets. */
+function scriptProblems({ site }: Desk, script: string | undefined): FieldProblem[] {
+  const limit = site.facts()?.parameters.directUploadMaxBytes;
+  const bytes = script === undefined ? 0 : utf8Bytes(script);
+  if (limit === undefined || bytes <= limit) return [];
+  const message = `has ${bytes} bytes as it would be submitted; this site takes at most ${limit}. Upload it and give scriptPath`;
+  return [{ field: "/script", message }];
+}
+
 /** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
 function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
   return (request.outputs ?? []).flatMap(({ path, verify }, n) => {
@@ -206,6 +217,8 @@ export async function resubmit(
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
   const record = jobRecord(desk.house, id);
   if (record === undefined) return { ok: false, code: "not_found" };
+  if (record.operation !== undefined)
+    return { ok: false, code: "conflict", detail: "This is a file operation; ask for it again under files." };
   if (record.request === undefined)
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
@@ -283,7 +296,7 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
     audit(house, actor, "job.cancel", `jobs/${id}`, origin);
     const now = house.now();
     const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
-    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit");
+    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit" || kind === "file_job");
     const resent = (submission?.doc.resends ?? 0) > 0;
     if (submission?.state === "planned" && !resent) {
       move(house, submission, "refused");

@@ -61,8 +61,13 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
       case "release":
         return await release(work, firecrest);
       case "tidy":
-        await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
+        if ("handle" in work) await firecrest.release(work.handle);
+        else await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
         return { kind: "tidied" };
+      case "file_job": {
+        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
+        return { kind: "started", handle };
+      }
     }
   } catch (error) {
     return failureOf(error);
@@ -139,6 +144,11 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
       retry: "never",
     });
   if (stat.size === 0) return { kind: "empty", stat };
+  if (work.maxBytes !== undefined && stat.size > work.maxBytes)
+    throw new FirecrestError(
+      `${work.path} has ${stat.size} bytes; the site stages at most ${work.maxBytes} in one file. Compress or split it`,
+      { code: "too_large", retry: "never" },
+    );
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
       // An earlier attempt made it.

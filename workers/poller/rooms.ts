@@ -11,9 +11,10 @@ import { isEndedJob } from "../../shared/contract/states.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
+import type { SiteParameters } from "../../shared/firecrest/port.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
-import type * as acceptance from "./accept.ts";
+import * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
@@ -87,6 +88,12 @@ export class Rooms {
     return admitted.ok ? work(admitted.value) : admitted;
   }
 
+  /** Why a subscription may not call this address. */
+  refusalOf(url: string): Refusal | undefined {
+    if (this.egress.refusal(url) === undefined) return undefined;
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
+  }
+
   value<T>(value: T | undefined): Answer<T> {
     return value === undefined ? NOT_FOUND : { ok: true, value };
   }
@@ -115,7 +122,7 @@ export class Rooms {
     scope: Scope,
     system: string | undefined,
     requests: number,
-  ): Promise<Answer<{ site: SiteConfig }>> {
+  ): Promise<Answer<{ site: SiteConfig; limits: SiteParameters }>> {
     const admitted = this.admit(caller, scope, system);
     if (!admitted.ok) return admitted;
     const wait = this.site.take(requests, "user");
@@ -128,7 +135,7 @@ export class Rooms {
         retryAfterSeconds,
       };
     }
-    return { ok: true, value: { site: this.site.config() } };
+    return { ok: true, value: { site: this.site.config(), limits: this.site.facts()?.parameters ?? {} } };
   }
 
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */

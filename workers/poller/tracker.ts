@@ -14,7 +14,6 @@ import type {
   OpenedHook,
   Origin,
   PartDone,
-  Refusal,
   TrackerApi,
   TrackerWork,
   VerifiedInbound,
@@ -39,6 +38,7 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
+import * as operations from "./operations.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
@@ -92,6 +92,13 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:write", (actor) =>
       this.#rooms.ofJob(actor, id) ? acceptance.resubmit(this.#rooms.desk, actor, id, request, options) : NOT_FOUND,
     );
+  }
+
+  /** From the poller Worker, which has checked the paths. */
+  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+    const admitted = this.#rooms.admit(caller, "files:write", request.system);
+    if (!admitted.ok) return admitted;
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
   }
 
   // --------------------------------------------------------------------------------------------------------- transfers
@@ -151,14 +158,9 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
-  #refusalOf(url: string): Refusal | undefined {
-    if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
-  }
-
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#refusalOf(request.url);
+      const refusal = this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -176,7 +178,7 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) => {
-      const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
+      const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
     });

@@ -14,6 +14,7 @@ import { linkBinding } from "./far.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
+import { lookForOperation, operationLooked } from "./operations.ts";
 import { retire } from "./retention.ts";
 import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
 import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
@@ -239,6 +240,13 @@ async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
 
 async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
   const { house } = desk;
+  if (record.kind === "file_job") {
+    house.change(() => {
+      const fresh = effect(house, record.id);
+      if (fresh?.state === "sent") operationLooked(house, fresh, state);
+    });
+    return;
+  }
   if (state.state === "working") return;
   const link = state.state === "done" ? state.staging : undefined;
   if (link !== undefined) desk.site.learnStorage(link.url);
@@ -345,6 +353,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
+    } else if (record.kind === "file_job") {
+      await lookForOperation(house, id, firecrest);
+      siteAnswered(house);
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
