@@ -11,8 +11,9 @@ import {
   type PrivateJwk,
   publicHalf,
 } from "../../shared/webhooks/ed25519.ts";
-import { ADDRESS_REFUSED, type Desk } from "./accept.ts";
+import type { Desk } from "./accept.ts";
 import { type Actor, audit } from "./access.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
 import { migrate } from "./migrations.ts";

@@ -64,6 +64,10 @@ const STEPS: readonly string[] = [
   ALTER TABLE events ADD COLUMN system TEXT;
   UPDATE events SET system = json_extract(body, '$.data.system') WHERE body IS NOT NULL;
   `,
+  // What a hook was when it took a request, for comparing a replay with it.
+  `
+  CREATE TABLE hook_versions (hook TEXT NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL, replaced_at INTEGER, PRIMARY KEY (hook, version)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

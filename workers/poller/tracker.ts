@@ -1,25 +1,21 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances; what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
+ * entrances (those of hooks are in `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
  * writes nothing.
  */
-import { DurableObject } from "cloudflare:workers";
 import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
 import type { ConnectionRequest } from "../../shared/contract/connection.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
-import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type {
   Answer,
   ByteOutcome,
   Idempotency,
-  OpenedHook,
   Origin,
   PartDone,
   Refusal,
   TrackerApi,
   TrackerWork,
-  VerifiedInbound,
 } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
@@ -35,14 +31,14 @@ import * as access from "./access.ts";
 import * as bytes from "./bytes.ts";
 import * as connections from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
-import type { Env } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import * as far from "./far.ts";
-import * as hooks from "./hooks.ts";
+import { HookEntrances } from "./hook-entrances.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import { metrics } from "./metrics.ts";
-import { NOT_FOUND, Rooms } from "./rooms.ts";
+import { NOT_FOUND, type Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
@@ -54,12 +50,9 @@ type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWork {
-  readonly #rooms: Rooms;
-
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.#rooms = new Rooms(state, env);
+export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
+  get #rooms(): Rooms {
+    return this.rooms;
   }
 
   // -------------------------------------------------------------------------------------------------------- connection
@@ -208,7 +201,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   #refusalOf(url: string): Refusal | undefined {
     if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
   }
 
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
@@ -271,46 +264,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
   }
 
-  // ------------------------------------------------------------------------------------------------------------- hooks
-
-  async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      hooks.putHook(this.#rooms.house, this.#rooms.seal, actor, name, request, origin),
-    );
-  }
-
-  async hooks(caller: Caller) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => ok(hooks.listHooks(this.#rooms.house, actor)));
-  }
-
-  async hook(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.#rooms.house, actor, name));
-  }
-
-  async removeHook(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.removeHook(this.#rooms.house, actor, name, origin));
-  }
-
-  async hookRequests(caller: Caller, name: string, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      ok(hooks.hookRequests(this.#rooms.house, actor, name, query)),
-    );
-  }
-
-  async hookRequest(caller: Caller, name: string, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookRequest(this.#rooms.house, actor, name, id));
-  }
-
-  async acceptFromHook(hook: string, inbound: VerifiedInbound) {
-    if (!this.#rooms.exists()) return { ok: false as const, code: "unauthorized" as const };
-    return hooks.acceptFromHook(this.#rooms.desk, hook, inbound);
-  }
-
   // ------------------------------------------------- from Workers of this deployment: never reachable over HTTP
-
-  async openHook(name: string): Promise<OpenedHook | undefined> {
-    return this.#rooms.exists() ? hooks.openHook(this.#rooms.house, this.#rooms.seal, name) : undefined;
-  }
 
   async begin(effect: string) {
     return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
