@@ -11,6 +11,7 @@ import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
+import { hookTrialRoutes } from "./routes/hook-trials.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { linkRoutes } from "./routes/links.ts";
@@ -53,6 +54,7 @@ export function createApp(deps: Deps): App {
   doorRoutes(routes, door);
   pingRoute(routes);
   hookRoutes(routes, door);
+  hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
   metricsRoutes(routes);

@@ -73,6 +73,10 @@ const STEPS: readonly string[] = [
   `
   CREATE TABLE links (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
   `,
+  // What a hook was when it took a request, for comparing a replay with it.
+  `
+  CREATE TABLE hook_versions (hook TEXT NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL, replaced_at INTEGER, PRIMARY KEY (hook, version)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

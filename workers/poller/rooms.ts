@@ -14,10 +14,11 @@ import { egressFrom } from "../../shared/egress/settings.ts";
 import type { SiteParameters } from "../../shared/firecrest/port.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
-import * as acceptance from "./accept.ts";
+import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
@@ -91,7 +92,7 @@ export class Rooms {
   /** Why a subscription may not call this address. */
   refusalOf(url: string): Refusal | undefined {
     if (this.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
   }
 
   value<T>(value: T | undefined): Answer<T> {
