@@ -301,7 +301,7 @@ export class World {
     const keys = await signingKeys(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
-    await postDue({
+    const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
       attempt: (lease) =>
@@ -310,6 +310,7 @@ export class World {
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
+    await late;
   }
 
   // ----------------------------------------------------------------------------------------------------------- people

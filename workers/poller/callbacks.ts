@@ -22,15 +22,16 @@ const LOCATION_CHARACTERS = 500;
 /** What one invocation begins at most: each post and its look-ups count against the runtime's limit of requests. */
 const MAX_POSTS = 250;
 const MAX_MS = 5 * 60_000;
-/** While only slow receivers are under way: when to ask for what has fallen due for others. */
-const ASK_AGAIN_MS = 500;
+/** A post that takes longer than this is waited for by nobody but itself. */
+const PATIENCE_MS = 1_000;
 
-export async function deliver(body: unknown, env: Env, log: Log): Promise<void> {
+/** Answers `late`: the end of the posts that this invocation did not wait for. */
+export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late: Promise<void> }> {
   const { connection } = CallbackMessage.parse(body);
   const tracker = env.TRACKER.getByName(connection);
   const egress = egressFrom(env, log);
   let signingKeys: PrivateJwk[] = [];
-  await postDue({
+  return postDue({
     lease: async () => {
       const leased = (await tracker.lease()) as { leases: Lease[]; signingKeys: PrivateJwk[] } | undefined;
       signingKeys = leased?.signingKeys ?? signingKeys;
@@ -76,17 +77,20 @@ export interface Posting {
 }
 
 /**
- * Posts what is due, at most five at once. Results are reported as soon as nothing else waits to be posted, and more is asked
- * for, again and again while posts are under way: a receiver that lets us wait holds one of the five, and no other receiver.
- * When it may begin no more, it hands over at once, and only then waits for what it began.
+ * Posts what is due, at most five at once, reports as soon as nothing else waits to be posted, and asks for more until there
+ * is none. As soon as one post takes long, or when it may begin no more, it hands over: another invocation goes on with all
+ * five places, and what is still under way reports for itself. So a receiver that lets us wait costs the others a second.
  */
-export async function postDue({ lease, report, attempt: post, now, sleep, handOver }: Posting): Promise<void> {
+export async function postDue(posting: Posting): Promise<{ late: Promise<void> }> {
+  const { lease, report, attempt: post, now, sleep, handOver } = posting;
   const stopAt = now() + MAX_MS;
   const queue: Lease[] = [];
   const flying = new Set<Promise<void>>();
   let reports: AttemptReport[] = [];
   let unposted: string[] = [];
   let begun = 0;
+  let isHeldUp = false;
+  const heldUp = Promise.withResolvers<void>();
 
   const begin = (next: Lease): void => {
     begun++;
@@ -95,6 +99,10 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
       flying.delete(one);
     });
     flying.add(one);
+    void sleep(PATIENCE_MS).then(() => {
+      isHeldUp ||= flying.has(one);
+      if (isHeldUp) heldUp.resolve();
+    });
   };
   const tell = async (): Promise<void> => {
     if (reports.length + unposted.length === 0) return;
@@ -103,13 +111,13 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
     unposted = [];
     await report(...told);
   };
-  const mayBegin = (): boolean => begun < MAX_POSTS && now() < stopAt;
-  let bell: Promise<void> | undefined;
-  const someTime = (): Promise<void> => {
-    bell ??= sleep(ASK_AGAIN_MS).then(() => {
-      bell = undefined;
-    });
-    return bell;
+  const mayBegin = (): boolean => !isHeldUp && begun < MAX_POSTS && now() < stopAt;
+  const finish = async (): Promise<void> => {
+    while (flying.size + reports.length > 0) {
+      if (reports.length === 0) await Promise.race(flying);
+      await tell();
+      await handOver();
+    }
   };
 
   try {
@@ -124,19 +132,17 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
         if (mayBegin() && now() + DEADLINE_MS < next.until) begin(next);
         else unposted.push(next.delivery);
       }
-      if (!mayBegin()) break;
-      const canTakeMore = flying.size < PARALLEL;
-      if (flying.size > 0) await Promise.race(canTakeMore ? [...flying, someTime()] : flying);
-    } while (flying.size + queue.length + reports.length + unposted.length > 0);
-    if (!mayBegin()) {
-      unposted.push(...queue.map(({ delivery }) => delivery));
-      await tell();
-      await handOver();
-    }
-  } finally {
+      if (mayBegin() && flying.size > 0) await Promise.race([...flying, heldUp.promise]);
+    } while (mayBegin() && flying.size + queue.length + reports.length + unposted.length > 0);
+    unposted.push(...queue.map(({ delivery }) => delivery));
+    await tell();
+    if (!mayBegin()) await handOver();
+  } catch (error) {
     await Promise.all(flying);
     await tell();
+    throw error;
   }
+  return { late: finish() };
 }
 
 /** One signed POST. Never throws: whatever happens is what came of the attempt. */

@@ -68,14 +68,14 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 export default {
   /**
    * Every message is a hint: it is acknowledged unless the Tracker could not be reached. Dead letters are recorded where
-   * people can see them, and the agenda brings their work back.
+   * people can see them, and the agenda brings their work back. Slow callbacks end after the batch: the queue goes on.
    */
-  async queue(batch: MessageBatch, env: Env): Promise<void> {
+  async queue(batch: MessageBatch, env: Env, context: ExecutionContext): Promise<void> {
     await Promise.all(
       batch.messages.map(async (message) => {
         try {
           if (batch.queue === "commands") await command(message.body, env, log);
-          else if (batch.queue === "callbacks") await deliver(message.body, env, log);
+          else if (batch.queue === "callbacks") context.waitUntil((await deliver(message.body, env, log)).late);
           else await bury(batch.queue, message.body, env);
           message.ack();
         } catch (error) {

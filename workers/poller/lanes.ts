@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Attempt, Delivery } from "../../shared/contract/subscription.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type CircuitNews, failed, probeSent, rested, succeeded } from "../../shared/webhooks/breaker.ts";
-import { laneDoor, posted } from "../../shared/webhooks/lane.ts";
+import { answered, laneDoor, posted } from "../../shared/webhooks/lane.ts";
 import { type AttemptVerdict, nextAttemptAt } from "../../shared/webhooks/retry.ts";
 import type { House } from "./house.ts";
 import { disable, noteCircuit, noteExhausted } from "./notices.ts";
@@ -191,7 +191,7 @@ export function report(house: House, reports: AttemptReport[], unposted: string[
       const record = receiver(house, lane);
       if (record !== undefined) scheduleLane(house, record);
     }
-    // The consumer asks again by itself.
+    // The consumer asks again by itself, or has somebody else ask.
     armLanes(house, { hint: false });
   });
 }
@@ -242,7 +242,7 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
   const { verdict } = result;
   keepAttempt(house, row, result);
   const { circuit, news } = afterAttempt(record, verdict, now);
-  const next: ReceiverRecord = posted({ ...record, circuit }, 1, now);
+  const next: ReceiverRecord = answered(posted({ ...record, circuit }, 1, now), result.durationMs);
   const delayMs = verdict.outcome === "retry" ? verdict.laneDelayMs : 0;
   if (delayMs > 0) next.notBefore = Math.max(next.notBefore ?? 0, now + delayMs);
   saveReceiver(house, next);
