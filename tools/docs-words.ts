@@ -13,6 +13,8 @@ export const EVENT_WORDS: Record<EventType, string> = {
   "job.found": "A lost job was seen again; what it does now follows as its own event.",
   "job.settled": "Ended, and so has every output: nothing more will come of this run.",
   "job.walltime_warning": "`percent` (50, 80 or 90) of its time limit has gone by.",
+  "job.warning":
+    "It waits for something that time alone does not bring, a limit that it exceeds for instance; `warning` says what, once for each reason.",
   "transfer.staged": "FirecREST has staged the file; copying begins.",
   "transfer.stored": "The object is there and proven to be the file; `proof` says how.",
   "transfer.released": "The staged link is proven dead.",

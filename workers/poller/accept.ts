@@ -2,7 +2,7 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
-import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
+import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
@@ -12,7 +12,7 @@ import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { effectsOf, move, plan } from "./effects.ts";
-import { examineJob, systemProblems, transferProblems, urlProblems } from "./examine.ts";
+import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
@@ -27,12 +27,12 @@ export interface Desk {
   egress: Egress;
 }
 
-interface Options {
+export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
 }
 
-const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
 
@@ -78,6 +78,7 @@ export async function acceptJob(
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
+    ...traceOf(options.origin),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -125,6 +126,9 @@ export async function acceptJob(
   });
 }
 
+export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
+  traceparent === undefined ? {} : { traceparent };
+
 function withoutSecrets(request: JobRequest): JobRequest {
   if (request.callbacks === undefined) return request;
   return { ...request, callbacks: request.callbacks.map(({ secret: _, ...callback }) => callback) };
@@ -159,50 +163,6 @@ export async function resubmit(
   if (!again.success)
     return invalid(again.error.issues.map((issue) => ({ field: `/${issue.path.join("/")}`, message: issue.message })));
   return acceptJob(desk, actor, again.data, options);
-}
-
-export async function watch(
-  desk: Desk,
-  actor: Actor,
-  request: WatchRequest,
-  options: Options,
-): Promise<Answer<{ job: Job; replayed: boolean }>> {
-  const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
-  const problems = [...systemProblems(desk, actor, request.system), ...urlProblems(desk, request)];
-  if (request.schedulerId === undefined)
-    problems.push({ field: "/schedulerId", message: "is needed; watching by name is not offered by this version" });
-  if (problems.length > 0 || request.schedulerId === undefined) return invalid(problems);
-  const id = house.id("job");
-  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
-  const now = house.now();
-  const record: JobRecord = {
-    id,
-    system: request.system,
-    status: "submitting",
-    run: 1,
-    acceptedAt: now,
-    changedAt: now,
-    actor: actor.name,
-    tagged: false,
-    watched: true,
-    schedulerId: request.schedulerId,
-    outputs: [],
-    warnings: [],
-    ...(request.labels === undefined ? {} : { labels: request.labels }),
-  };
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
-    for (const receiver of receivers) saveReceiver(house, receiver);
-    insertJob(house, record);
-    house.due("round", record.system, now, true);
-    audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
 }
 
 /**
@@ -278,6 +238,7 @@ export async function acceptTransfer(
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
+    ...traceOf(options.origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };

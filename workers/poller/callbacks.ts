@@ -11,6 +11,7 @@ import { type Log, redactText } from "../../shared/log.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import { type AttemptAnswer, type AttemptVerdict, judgeAttempt } from "../../shared/webhooks/retry.ts";
 import { sign } from "../../shared/webhooks/standard.ts";
+import { spanIn } from "../../shared/webhooks/trace.ts";
 import type { Env } from "./env.ts";
 import type { AttemptReport, Lease } from "./lanes.ts";
 
@@ -55,6 +56,7 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late
         outcome: result.verdict.outcome,
         status: result.status,
         error: result.error,
+        traceparent: result.traceparent,
         durationMs: result.durationMs,
       });
       return result;
@@ -158,12 +160,15 @@ export async function attempt(
 ): Promise<AttemptReport> {
   const { signingKeys, connection, egress, now, publicUrl } = deps;
   const at = now();
+  const traceparent = lease.traceparent && (await spanIn(lease.traceparent, `${lease.delivery}:${lease.attempt}`));
+  const trace = traceparent === undefined ? {} : { traceparent };
   const report = (answer: AttemptAnswer, facts: Partial<AttemptReport>): AttemptReport => ({
     delivery: lease.delivery,
     attempt: lease.attempt,
     at,
     durationMs: now() - at,
     verdict: judged(answer, lease, now()),
+    ...trace,
     ...facts,
   });
   try {
@@ -174,6 +179,7 @@ export async function attempt(
     );
     const headers = {
       ...lease.headers,
+      ...trace,
       ...signature,
       "content-type": contentType,
       "user-agent": "Firewatch",

@@ -27,10 +27,15 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
   }
   const startedAt = systemNow();
   const work = begun.work as FarWork;
+  /** The site's own ids of what was asked, for its operators. */
+  const requestIds: string[] = [];
   const firecrest = clientOf(work.site, egressFrom(env, log), {
     token: tokenFrom((renew) => tracker.token(renew)),
     now: systemNow,
-    log: (line) => log({ event: "firecrest", connection, effect, ...line }),
+    log: (line) => {
+      if (typeof line.requestId === "string") requestIds.push(line.requestId);
+      log({ event: "firecrest", connection, effect, ...line });
+    },
   });
   const outcome = await perform(work, firecrest);
   log({
@@ -38,8 +43,12 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
     connection,
     effect,
     kind: work.kind,
+    system: work.system,
+    job: work.kind === "submit" ? work.jobId : undefined,
     attempt: begun.attempt,
     outcome: outcome.kind,
+    code: outcome.kind === "failed" ? outcome.code : undefined,
+    requestIds,
     durationMs: systemNow() - startedAt,
   });
   await tracker.finish(effect, outcome);

@@ -4,8 +4,18 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
-import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
+import {
+  type Announcement,
+  isTracked,
+  type JobRecord,
+  type SeenJob,
+  type Step,
+  settle,
+  viewJob,
+} from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
+import type { JobObservation } from "../../shared/firecrest/port.ts";
+import { waitingFor } from "../../shared/firecrest/waiting.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./transfers.ts";
@@ -99,6 +109,12 @@ function tell(house: House, record: JobRecord, announcements: Announcement[]): v
     const data: Event["data"] = { ...viewJob(record, house.name), ...extra };
     announce(house, { type, subject: `jobs/${record.id}`, data, jobId: record.id });
   }
+}
+
+/** With what the scheduler's reason for waiting means. */
+export function seenJob(observation: JobObservation): SeenJob {
+  const waiting = observation.pendingReason === undefined ? undefined : waitingFor(observation.pendingReason);
+  return waiting === undefined ? observation : { ...observation, waiting };
 }
 
 /** A job that is about to end is still shown as running for a moment. */

@@ -56,6 +56,8 @@ export interface Lease {
   body: string;
   eventId: string;
   secrets: string[];
+  /** Of the request that the event's job or transfer came with. */
+  traceparent?: string;
 }
 
 export interface AttemptReport {
@@ -68,6 +70,8 @@ export interface AttemptReport {
   bytes?: number;
   error?: string;
   excerpt?: string;
+  /** What was sent along. */
+  traceparent?: string;
   verdict: AttemptVerdict;
   /** Its name could not be looked up: nothing was sent, so nothing of its schedule is used up. */
   unresolved?: true;
@@ -100,10 +104,11 @@ interface Chosen {
   row: DeliveryRow;
   record: ReceiverRecord;
   body: string;
+  traceparent: string | undefined;
 }
 
 /** A receiver whose secrets cannot be opened keeps its deliveries, shown as stuck; the others go on. */
-async function ready(house: House, seal: Seal, { row, record, body }: Chosen): Promise<Lease | undefined> {
+async function ready(house: House, seal: Seal, { row, record, body, traceparent }: Chosen): Promise<Lease | undefined> {
   try {
     return {
       delivery: row.id,
@@ -115,6 +120,7 @@ async function ready(house: House, seal: Seal, { row, record, body }: Chosen): P
       body,
       eventId: (JSON.parse(body) as Event).id,
       secrets: await openSecrets(house, seal, record),
+      ...(traceparent === undefined ? {} : { traceparent }),
     };
   } catch (error) {
     house.log({ event: "callback.not_ready", delivery: row.id, receiver: record.id, error });
@@ -129,8 +135,8 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
   const wanted = record.status === "active" ? Math.min(space, door.room) : 0;
   const rows =
     wanted > 0
-      ? house.rows<DeliveryRow & { body: string | null }>(
-          `SELECT d.*, e.body FROM deliveries d JOIN events e USING (sequence)
+      ? house.rows<DeliveryRow & { body: string | null; subject: string }>(
+          `SELECT d.*, e.body, e.subject FROM deliveries d JOIN events e USING (sequence)
            WHERE d.receiver = ? AND d.status = 'pending' AND d.next_at <= ? AND d.lease_until = 0
            ORDER BY d.next_at, d.sequence LIMIT ?`,
           record.id,
@@ -138,7 +144,7 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
           wanted,
         )
       : [];
-  const chosen = rows.flatMap(({ body, ...row }): Chosen[] => {
+  const chosen = rows.flatMap(({ body, subject, ...row }): Chosen[] => {
     if (body === null) {
       // Only a delivery that was begun after its event had expired has no body left to send.
       house.run("UPDATE deliveries SET status = 'exhausted' WHERE id = ?", row.id);
@@ -146,13 +152,25 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
     }
     const borrowed = door.probe && row.next_at < (record.circuit.probeAt ?? 0) ? 1 : 0;
     house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
-    return [{ row, record, body }];
+    return [{ row, record, body, traceparent: traceOf(house, subject) }];
   });
   const next =
     door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
   if (next !== found) saveReceiver(house, next);
   scheduleLane(house, next);
   return chosen;
+}
+
+/** The trace of the request that a job, or a transfer's job, came with. */
+function traceOf(house: House, subject: string): string | undefined {
+  const id = subject.slice(subject.indexOf("/") + 1);
+  const row = house.row<{ trace: string | null }>(
+    `SELECT json_extract(doc, '$.traceparent') AS trace FROM jobs
+     WHERE id = coalesce((SELECT job_id FROM transfers WHERE id = ?1), ?1)
+     UNION ALL SELECT json_extract(doc, '$.traceparent') FROM transfers WHERE id = ?1 AND job_id IS NULL`,
+    id,
+  );
+  return row?.trace ?? undefined;
 }
 
 /** A lease that ran out unreported counts as a lapse: after five the delivery is stuck, and shown. It may have been posted. */
@@ -212,7 +230,7 @@ function end(house: House, row: DeliveryRow, status: Delivery["status"]): void {
 }
 
 function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): void {
-  const { at, durationMs, status, bytes, error, excerpt, verdict } = result;
+  const { at, durationMs, status, bytes, error, excerpt, traceparent, verdict } = result;
   const attempt = row.attempt + 1;
   const entry: Attempt = {
     attempt,
@@ -223,6 +241,7 @@ function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): voi
     ...(bytes === undefined ? {} : { bytes }),
     ...(error === undefined ? {} : { error }),
     ...(excerpt === undefined ? {} : { excerpt }),
+    ...(traceparent === undefined ? {} : { traceparent }),
     ...(verdict.outcome === "retry" && verdict.location !== undefined ? { location: verdict.location } : {}),
   };
   house.run(

@@ -35,6 +35,7 @@ import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
+import * as watching from "./watching.ts";
 
 type Options = { idempotency?: Idempotency; origin: Origin };
 
@@ -54,9 +55,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async watch(caller: Caller, request: WatchRequest, options: Options) {
-    return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.watch(this.#rooms.desk, actor, request, options),
-    );
+    return this.#rooms.with(caller, "jobs:write", (actor) => watching.watch(this.#rooms.desk, actor, request, options));
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
