@@ -162,6 +162,30 @@ describe.each(APIS)("with a %s site", (api) => {
       { api },
     ));
 
+  it.each(["unreachable", "refused"] as const)(
+    "whose login node is %s for ten minutes, ends no job, and starts none twice",
+    (how) =>
+      inWorld(
+        async (world) => {
+          const running = await world.submit({ script: SCRIPT, outputs: OUTPUTS });
+          await world.until(() => world.job(running.id).status === "running");
+          const outage = world.firecrest.faults.add({ kind: "system_unavailable", how });
+          const { id } = await world.submit({ name: "later", script: SCRIPT });
+          await world.live(10 * MINUTES);
+          expect(world.job(running.id).status).toBe("running");
+          expect(world.job(id).status).toBe("submitting");
+          world.firecrest.faults.remove(outage);
+          await endsWell(world, running.id);
+          await world.until(() => world.job(id).settledAt !== undefined);
+          expect(world.job(id).status).toBe("succeeded");
+          const names = (await world.firecrest.host.jobs()).map(({ name }) => name);
+          expect(names.filter((name) => name.startsWith("later.fw-"))).toHaveLength(1);
+        },
+        {},
+        { api },
+      ),
+  );
+
   it("that loses the system from its list ends nothing and loses nothing, and goes on when it is back", () =>
     inWorld(
       async (world) => {
