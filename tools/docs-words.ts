@@ -48,7 +48,9 @@ export const TABLE_WORDS: Record<string, string> = {
   deliveries: "One event on its way to one receiver, with its lease.",
   attempts: "What each attempt of a delivery met.",
   hooks: "Inbound triggers; verification secrets sealed in `secrets`.",
-  inbound: "Requests that a hook took: deduplicated by sender's message id; the body is nulled after 7 days.",
+  hook_versions:
+    "What a hook made of messages at each of its versions; replaced ones are kept as long as inbound bodies.",
+  inbound: "Requests that a hook took: deduplicated by sender's message id; body, headers and claims go after 7 days.",
   requests: "Idempotency keys with the answer that a replay gets.",
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",

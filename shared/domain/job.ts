@@ -7,6 +7,7 @@
  * `lost`. Three rules keep announcements true: absence is never an ending, an older look never undoes a newer record, and
  * a step that clusters show by mistake (a stale PENDING, an end that may be taken back) counts only when seen twice.
  */
+import type { FileOperation } from "../contract/file.ts";
 import type { Job, JobRequest, Warning } from "../contract/job.ts";
 import type { EventType, JobReason, JobStatus, TransferStatus } from "../contract/states.ts";
 import { isEndedJob } from "../contract/states.ts";
@@ -37,6 +38,8 @@ export interface JobRecord {
   /** Whether that name finds the job again after a lost answer. */
   tagged: boolean;
   watched?: boolean;
+  /** A file operation that the site runs as a job; see `file-operation.ts` for its life. */
+  operation?: FileOperation;
   /** Jobs of the watched name that had ended before it was first looked for. */
   passedOver?: string[];
   arraySize?: number;
@@ -132,7 +135,8 @@ export const SCHEDULER_STEPS = {
 
 /** Whether the scheduler has to be asked about this job. */
 export function isTracked(record: JobRecord, now: number): boolean {
-  if (record.schedulerId === undefined) return false;
+  // How a file operation went is not in its job's state.
+  if (record.schedulerId === undefined || record.operation !== undefined) return false;
   return !isEndedJob(record.status) || now < (record.revocableUntil ?? 0);
 }
 
@@ -381,6 +385,7 @@ export function viewJob(record: JobRecord, connection: string): Job {
     timeLimitSeconds: record.timeLimitSeconds,
     array: record.array,
     watched: record.watched,
+    operation: record.operation,
     outputs: record.outputs.map(({ transferId, path, key, status }) => ({ transferId, path, key, status })),
     warnings: record.warnings,
   });

@@ -66,6 +66,8 @@ export interface WorldOptions {
   /** The connection's budget; the default never holds anything up. */
   requestsPerMinute?: number;
   site?: Parameters<typeof createFirecrest>[0];
+  /** How far our clock is ahead of the site's. */
+  skewMs?: number;
   /** Where the Tracker's log goes; default nowhere. */
   log?: Log;
 }
@@ -111,10 +113,11 @@ export class World {
   static async create(
     state: DurableObjectState,
     env: Bindings,
-    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
+    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
     const firecrest = await createFirecrest(site);
     const { clock } = firecrest;
+    const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
     const house = new House({
@@ -137,13 +140,13 @@ export class World {
       },
       name: state.id.name ?? "world",
       log,
-      now: clock.now,
+      now,
       sleep: clock.sleep,
     });
     const seal = createSeal(parseSealKeys(SEAL_KEYS));
     const egress = createEgress({
       fetch: (url, init) => world.#route(url, init),
-      now: clock.now,
+      now,
       allow: { hosts: ["site.test", "receiver.test"], cidrs: [] },
     });
     const desk: Desk = { house, seal, egress, site: new Site(house, seal, egress) };
@@ -423,6 +426,6 @@ export async function inWorld(
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
   await runInDurableObject(stub, async (_tracker, state) =>
-    scenario(await World.create(state, env, { site, ...options })),
+    scenario(await World.create(state, env, { ...options, site })),
   );
 }

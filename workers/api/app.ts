@@ -11,6 +11,7 @@ import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
+import { hookTrialRoutes } from "./routes/hook-trials.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { linkRoutes } from "./routes/links.ts";
@@ -53,15 +54,20 @@ export function createApp(deps: Deps): App {
   doorRoutes(routes, door);
   pingRoute(routes);
   hookRoutes(routes, door);
+  hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
-  routes.closeMethods();
 
-  app.notFound(() =>
-    new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response(),
-  );
+  app.notFound((c) => {
+    const allow = routes.methodsAt(c.req.path).join(", ");
+    if (allow === "")
+      return new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response();
+    const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
+    response.headers.set("allow", allow);
+    return response;
+  });
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : unexpected(error);
     if (problem !== error) deps.log({ event: "request.failed", route: c.get("facts").route, error });

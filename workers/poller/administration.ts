@@ -33,7 +33,7 @@ export abstract class Administration extends DurableObject<Env> {
   async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
     return this.rooms.with(caller, "connection:admin", async (actor) => {
       const answer = await connections.remove(this.rooms.desk, actor, force, origin);
-      if (answer.ok) await this.ctx.storage.deleteAll();
+      if (answer.ok) await this.rooms.clear();
       return answer;
     });
   }

@@ -7,6 +7,7 @@ import { type EffectRecord, effect, effectsWithHandle, move } from "./effects.ts
 import { linkBinding } from "./far.ts";
 import { siteAnswered } from "./health.ts";
 import type { House } from "./house.ts";
+import { operationLooked } from "./operations.ts";
 import { linkKnown, startOver } from "./settle.ts";
 import { adopted, refused, submissionUnknown } from "./submission.ts";
 import type { Look } from "./tracking.ts";
@@ -59,6 +60,13 @@ async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
 
 async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
   const { house } = desk;
+  if (record.kind === "file_job") {
+    house.change(() => {
+      const fresh = effect(house, record.id);
+      if (fresh?.state === "sent") operationLooked(house, fresh, state);
+    });
+    return;
+  }
   if (state.state === "working") return;
   const link = state.state === "done" ? state.staging : undefined;
   if (link !== undefined) desk.site.learnStorage(link.url);

@@ -8,6 +8,7 @@ import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { command } from "./commands.ts";
 import { type Env, sealOf } from "./env.ts";
+import { file } from "./files.ts";
 import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
@@ -42,8 +43,15 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
-  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
-    return reads.file(this.env, log, connection, caller, system, operation, input);
+  async file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin: Origin = {},
+  ) {
+    return file(this.env, log, connection, caller, system, operation, input, origin);
   }
 
   async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {

@@ -73,6 +73,10 @@ const STEPS: readonly string[] = [
   DROP INDEX agenda_due;
   CREATE INDEX agenda_due ON agenda (due_at) WHERE kind NOT IN ('round', 'handles', 'lane', 'retention', 'health');
   `,
+  // What a hook was when it took a request, for comparing a replay with it.
+  `
+  CREATE TABLE hook_versions (hook TEXT NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL, replaced_at INTEGER, PRIMARY KEY (hook, version)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -27,7 +27,11 @@ export function retire(house: House): void {
     deliveries,
   );
   house.run("DELETE FROM deliveries WHERE id < ? AND status <> 'pending'", deliveries);
-  house.run("UPDATE inbound SET body = NULL WHERE at < ? AND body IS NOT NULL", now - KEEP_INBOUND_MS);
+  house.run(
+    "UPDATE inbound SET body = NULL, doc = json_remove(doc, '$.headers', '$.claims') WHERE at < ? AND body IS NOT NULL",
+    now - KEEP_INBOUND_MS,
+  );
+  house.run("DELETE FROM hook_versions WHERE replaced_at < ?", now - KEEP_INBOUND_MS);
   house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_MESSAGES_MS);
   // As long as what they made.
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);

@@ -221,7 +221,7 @@ export const tokenFrom =
 /** A client for this site, wherever it runs: in the Tracker, or in a consumer that asks the Tracker for tokens. */
 export function clientOf(
   config: Pick<SiteConfig, "api" | "url" | "storageOrigins">,
-  egress: Egress,
+  egress: Pick<Egress, "stream">,
   deps: {
     token(renew?: boolean): Promise<string>;
     now(): number;

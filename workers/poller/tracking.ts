@@ -13,6 +13,7 @@ import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
+import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
@@ -233,6 +234,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
+    } else if (record.kind === "file_job") {
+      await lookForOperation(house, id, firecrest);
+      siteAnswered(house);
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;

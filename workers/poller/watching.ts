@@ -5,8 +5,9 @@ import { type JobRecord, notSeen, observed, type Step, viewJob } from "../../sha
 import { expectedRequests } from "../../shared/domain/pace.ts";
 import { chooseNamed, nextNameLookAt } from "../../shared/domain/watch.ts";
 import type { NameLookup } from "../../shared/firecrest/port.ts";
-import { type Desk, invalid, type Options, systemProblems, traceOf, urlProblems } from "./accept.ts";
+import { type Desk, invalid, type Options, traceOf } from "./accept.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { systemProblems, urlProblems } from "./examine.ts";
 import { siteAnswered } from "./health.ts";
 import { applyJob, insertJob, jobRecord, seenJob } from "./jobs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
