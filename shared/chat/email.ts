@@ -61,8 +61,8 @@ export interface EmailSettings {
   apiKey: string;
   from: string;
   to: string[];
-  /** Another address for the same API. */
-  url?: string;
+  /** Of the API: one of `EMAIL_URLS`, unless it is reached otherwise. */
+  url: string;
 }
 
 export const EMAIL_URLS: Record<EmailProvider, string> = {
@@ -84,7 +84,7 @@ export function emailRequest(
   { subject, text, html }: Mail,
   { delivery, thread }: EmailIds,
 ): { url: string; headers: Record<string, string>; body: string } {
-  const { provider, apiKey, from, to, url = EMAIL_URLS[provider] } = settings;
+  const { provider, apiKey, from, to, url } = settings;
   const conversation = { References: `<${thread}@firewatch>`, "X-Entity-Ref-ID": delivery };
   const bearer = { authorization: `Bearer ${apiKey}` };
   switch (provider) {

@@ -6,6 +6,7 @@ import type { Page, Refusal } from "../../shared/contract/rpc.ts";
 import type { EventType } from "../../shared/contract/states.ts";
 import { fitted } from "../../shared/domain/fit.ts";
 import type { Actor } from "./access.ts";
+import { follows } from "./channels/follows.ts";
 import type { House } from "./house.ts";
 import { enqueue, type ReceiverRecord } from "./receivers.ts";
 
@@ -37,7 +38,8 @@ export function announce(house: House, { type, subject, data, jobId, only }: Dra
   );
   const hears = (record: ReceiverRecord) =>
     (record.systems === undefined || isOf(record.systems, type, system)) &&
-    matchesFilter(record.events, type, data as Record<string, unknown>);
+    matchesFilter(record.events, type, data as Record<string, unknown>) &&
+    follows(house, record, jobId);
   const receivers = only === undefined ? receiversOf(house, jobId).filter(hears) : [only];
   for (const receiver of receivers) enqueue(house, receiver, sequence);
   house.announced(event);
