@@ -83,4 +83,6 @@ export type Caller =
   | { kind: "admin" }
   | { kind: "key"; hash: string }
   | { kind: "oidc"; issuer: string; audience: string[]; claims: Record<string, unknown> }
-  | { kind: "hook"; name: string };
+  | { kind: "hook"; name: string }
+  /** A person in a workspace, vouched for by the platform's own proof. */
+  | { kind: "chat"; workspace: string; user: string };

@@ -6,6 +6,19 @@
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
+import type {
+  ChatAnswer,
+  ChatCode,
+  ChatCodeRequest,
+  ChatInbound,
+  ChatLink,
+  ChatPlace,
+  ChatPlatform,
+  OpenedWorkspace,
+  Workspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+} from "./chat.ts";
 import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
@@ -98,6 +111,10 @@ export interface TrackerApi {
   identity(caller: Caller, name: string): Promise<Answer<IdentityRequest & { name: string }>>;
   removeIdentity(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   audit(caller: Caller, query: PageQuery): Promise<Answer<Page<AuditEntry>>>;
+  /** A one-time code with which a person in a chat workspace links themself to this connection. */
+  addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin): Promise<Answer<ChatCode>>;
+  chatLinks(caller: Caller): Promise<Answer<Page<ChatLink>>>;
+  revokeChatLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Jobs
   acceptJob(
@@ -228,6 +245,16 @@ export interface PollerApi {
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** Chat workspaces, for ADMIN_TOKEN. */
+  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  workspace(name: string): Promise<Answer<Workspace>>;
+  removeWorkspace(name: string): Promise<Answer<null>>;
+  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
+  /** Undefined for an unknown workspace. */
+  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
+  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
+  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -324,10 +351,10 @@ export interface TrackerWork {
 export interface ChatBot {
   platform: "slack" | "mattermost";
   token: string;
-  /** Of the API; a Mattermost server's own address. Absent: the deployment's `SLACK_API_URL`. */
-  url?: string;
-  /** Signs what buttons carry (`shared/chat/click.ts`). Whoever receives a click verifies with the same. */
-  clickKey: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
 }
 
 export interface ChatWorkspace {
@@ -337,10 +364,7 @@ export interface ChatWorkspace {
 
 /** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
 export interface ChatTarget {
-  workspace: string;
-  platform: "slack" | "mattermost";
-  channelId: string;
+  place: ChatPlace;
+  platform: ChatPlatform;
   jobId?: string;
-  /** Default `job.*`. */
-  events?: string[];
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as access from "../../shared/contract/access.ts";
+import * as chat from "../../shared/contract/chat.ts";
 import { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
 import { Event } from "../../shared/contract/event.ts";
 import { Hook, HookOutcome, HookRequestBody } from "../../shared/contract/hook.ts";
@@ -47,6 +48,11 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   hookRequest: HookRequestBody,
   hook: Hook,
   hookOutcome: HookOutcome,
+  workspaceRequest: chat.WorkspaceRequest,
+  workspace: chat.Workspace,
+  chatCodeRequest: chat.ChatCodeRequest,
+  chatCode: chat.ChatCode,
+  chatLink: chat.ChatLink,
 };
 
 describe("the API description", () => {

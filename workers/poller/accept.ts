@@ -3,7 +3,7 @@
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
 import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
-import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
@@ -14,6 +14,7 @@ import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
@@ -32,6 +33,8 @@ export interface Desk {
 interface Options {
   idempotency?: Idempotency;
   origin: Origin;
+  /** Where people follow the job, for one that was started from chat. */
+  chat?: Omit<ChatTarget, "jobId">;
 }
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
@@ -146,6 +149,7 @@ export async function acceptJob(
       });
     }
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     plan(house, "submit", id);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);
@@ -261,6 +265,7 @@ export async function watch(
     if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
     for (const receiver of receivers) saveReceiver(house, receiver);
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     house.due("round", record.system, now, true);
     audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);

@@ -14,14 +14,17 @@ import {
   type Scope,
 } from "../../shared/contract/access.ts";
 import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { chatActor, standingLink } from "./chat-links.ts";
 import type { House } from "./house.ts";
 
 /** Somebody who was let in. */
 export interface Actor {
-  /** `key:<id>`, `identity:<name>`, `hook:<name>` or `admin`. */
+  /** `key:<id>`, `identity:<name>`, `hook:<name>`, `chat:<workspace>:<user>` or `admin`. */
   name: string;
   /** Only these systems, where restricted. */
   systems?: string[];
+  /** Only jobs and transfers that this actor made. */
+  ownOnly?: true;
 }
 
 interface StoredKey extends Omit<Key, "createdAt" | "expiresAt" | "revokedAt"> {
@@ -59,6 +62,10 @@ export function reaches({ systems: own }: Actor, systems: readonly string[] | un
   return own === undefined || (systems?.every((system) => own.includes(system)) ?? false);
 }
 
+/** Whether one job or transfer is this actor's business. */
+export const isFor = (actor: Actor, record: { system: string; actor: string }): boolean =>
+  reaches(actor, [record.system]) && (actor.ownOnly !== true || record.actor === actor.name);
+
 /** Whether a key is good at this moment: what was opened with it ends with it. */
 export function isLiveKey(house: House, hash: string): boolean {
   return identify(house, { kind: "key", hash }).length > 0;
@@ -73,6 +80,12 @@ function identify(house: House, caller: Caller): Standing[] {
       return [{ actor: { name: "admin" }, scopes: SCOPES }];
     case "hook":
       return [{ actor: { name: `hook:${caller.name}` }, scopes: ["jobs:write", "transfers:write"] }];
+    case "chat": {
+      const link = standingLink(house, caller.workspace, caller.user);
+      if (link === undefined) return [];
+      const actor = withSystems(chatActor(caller.workspace, caller.user), link.systems);
+      return [{ actor: link.role === "owner" ? actor : { ...actor, ownOnly: true }, scopes: link.scopes }];
+    }
     case "key": {
       const key = house.row<{ doc: string }>("SELECT doc FROM keys WHERE hash = ?", caller.hash);
       if (key === undefined) return [];

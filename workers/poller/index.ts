@@ -2,15 +2,25 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { OpenedHook, PollerApi } from "../../shared/contract/rpc.ts";
+import type {
+  ChatAnswer,
+  ChatInbound,
+  OpenedWorkspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+  Workspace as WorkspaceView,
+} from "../../shared/contract/chat.ts";
+import type { Answer, OpenedHook, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
+import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
 import type { Env } from "./env.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
 export { Tracker } from "./tracker.ts";
+export { Workspace } from "./workspace.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
 
@@ -47,6 +57,31 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
       live: metadata?.live === true,
     }));
     return page.list_complete ? { items } : { items, cursor: page.cursor };
+  }
+
+  async putWorkspace(name: string, request: WorkspaceRequest) {
+    const put = await this.env.WORKSPACES.getByName(name).put(request);
+    return put as Answer<{ created: boolean; workspace: WorkspaceView }>;
+  }
+
+  async workspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).view()) as Answer<WorkspaceView>;
+  }
+
+  async removeWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).remove()) as Answer<null>;
+  }
+
+  async workspaceLinks(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).links()) as Answer<Page<WorkspaceLink>>;
+  }
+
+  async openWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).opened()) as OpenedWorkspace | undefined;
+  }
+
+  async chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer> {
+    return answerInTime(this.env, log, workspace, inbound, (work) => this.ctx.waitUntil(work));
   }
 }
 

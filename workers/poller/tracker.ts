@@ -1,17 +1,16 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
  * entrances; what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing.
+ * writes nothing. The entrances about the connection itself and who may use it are in `tracker-access.ts`.
  */
-import { DurableObject } from "cloudflare:workers";
-import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
-import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type {
   Answer,
   ByteOutcome,
+  ChatTarget,
   Idempotency,
   OpenedHook,
   Origin,
@@ -31,108 +30,32 @@ import type { TransferRequest, TransfersQuery } from "../../shared/contract/tran
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
-import * as access from "./access.ts";
 import * as bytes from "./bytes.ts";
+import * as follows from "./channels/follows.ts";
+import { channelPatch } from "./channels/out-only.ts";
 import * as connections from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
-import type { Env } from "./env.ts";
 import * as far from "./far.ts";
 import * as hooks from "./hooks.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
-import { metrics } from "./metrics.ts";
-import { NOT_FOUND, Rooms } from "./rooms.ts";
+import { NOT_FOUND, type Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
+import { TrackerAccess } from "./tracker-access.ts";
 import * as transfers from "./transfers.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWork {
-  readonly #rooms: Rooms;
-
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.#rooms = new Rooms(state, env);
-  }
-
-  // -------------------------------------------------------------------------------------------------------- connection
-
-  async create(caller: Caller, name: string, request: ConnectionRequest, origin: Origin) {
-    const admitted = this.#rooms.admitCreator(caller);
-    if (!admitted.ok) return admitted;
-    return connections.create(this.#rooms.desk, admitted.value, name, request, origin);
-  }
-
-  async describe(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(connections.describe(this.#rooms.desk)));
-  }
-
-  async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
-    return this.#rooms.with(caller, "connection:admin", async (actor) => {
-      const answer = await connections.remove(this.#rooms.desk, actor, force, origin);
-      if (answer.ok) await this.ctx.storage.deleteAll();
-      return answer;
-    });
-  }
-
-  async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
-    const admitted = this.#rooms.admit(caller, scope, system);
-    return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
-  }
-
-  async audiences(issuer: string): Promise<string[]> {
-    return this.#rooms.exists() ? access.audiences(this.#rooms.house, issuer) : [];
-  }
-
-  async metrics(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(metrics(this.#rooms.desk)));
-  }
-
-  async webhookKeys() {
-    return this.#rooms.exists() ? connections.webhookKeys(this.#rooms.house) : undefined;
-  }
-
-  async addKey(caller: Caller, request: KeyRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.addKey(this.#rooms.house, actor, request, origin),
-    );
-  }
-
-  async keys(caller: Caller) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.listKeys(this.#rooms.house)));
-  }
-
-  async revokeKey(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.revokeKey(this.#rooms.house, actor, id, origin),
-    );
-  }
-
-  async putIdentity(caller: Caller, name: string, request: IdentityRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.putIdentity(this.#rooms.house, actor, name, request, origin),
-    );
-  }
-
-  async identity(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "connection:admin", () => access.identity(this.#rooms.house, name));
-  }
-
-  async removeIdentity(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.removeIdentity(this.#rooms.house, actor, name, origin),
-    );
-  }
-
-  async audit(caller: Caller, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.auditTrail(this.#rooms.house, query)));
+export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
+  get #rooms(): Rooms {
+    return this.rooms;
   }
 
   // -------------------------------------------------------------------------------------------------------------- jobs
@@ -150,7 +73,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
-    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor.systems)));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor)));
   }
 
   async job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }) {
@@ -183,7 +106,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async transfers(caller: Caller, query: TransfersQuery) {
     return this.#rooms.with(caller, "transfers:read", (actor) =>
-      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+      ok(transfers.listTransfers(this.#rooms.house, query, actor)),
     );
   }
 
@@ -213,7 +136,7 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -230,10 +153,12 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => {
+    return this.#rooms.with(caller, "hooks:admin", async (actor) => {
       const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      const { house, seal } = this.#rooms;
+      const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
+      return sealed.ok ? subscriptions.changeSubscription(house, actor, id, sealed.value, origin) : sealed;
     });
   }
 
@@ -269,6 +194,23 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
 
   async resend(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
+  }
+
+  /** Has a chat channel show a job, or everything. */
+  async followInChat(caller: Caller, target: ChatTarget, origin: Origin) {
+    return this.#rooms.with(caller, "jobs:read", (actor) =>
+      target.jobId === undefined || this.#rooms.ofJob(actor, target.jobId)
+        ? follows.followInChat(this.#rooms.house, actor, target, origin)
+        : NOT_FOUND,
+    );
+  }
+
+  async unfollowInChat(caller: Caller, target: ChatTarget, origin: Origin): Promise<Answer<null>> {
+    return this.#rooms.with(caller, "jobs:read", (actor) =>
+      target.jobId === undefined || this.#rooms.ofJob(actor, target.jobId)
+        ? follows.unfollowInChat(this.#rooms.house, actor, target, origin)
+        : NOT_FOUND,
+    );
   }
 
   // ------------------------------------------------------------------------------------------------------------- hooks
