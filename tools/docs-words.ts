@@ -51,5 +51,10 @@ export const TABLE_WORDS: Record<string, string> = {
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",
   audit: "Who did what.",
+  chat_codes: "One-time codes with which people in chat link themselves, hashed; gone when used or after ten minutes.",
+  chat_links: "People in chat who act, or acted, on this connection: role, scopes, systems.",
+  chat_channels: "Which receiver stands for which place in chat.",
+  chat_follows: "Which jobs a place in chat shows.",
+  chat_messages: "The message that shows a job in a place: where it is, and what it showed last.",
   dead: "Messages that ended in a dead-letter queue.",
 };
