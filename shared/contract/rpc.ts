@@ -19,7 +19,14 @@ import type {
   WorkspaceLink,
   WorkspaceRequest,
 } from "./chat.ts";
-import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
+import type {
+  Connection,
+  ConnectionRequest,
+  Invitation,
+  InvitationRequest,
+  MadeConnection,
+  SystemView,
+} from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
@@ -87,7 +94,7 @@ export interface TrackerApi {
     name: string,
     request: ConnectionRequest,
     origin: Origin,
-  ): Promise<Answer<{ created: boolean; connection: Connection }>>;
+  ): Promise<Answer<{ created: boolean; connection: MadeConnection }>>;
   describe(caller: Caller): Promise<Answer<Connection>>;
   remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>>;
   /** Who this is, if the scope (and, where given, the system) is theirs. */
@@ -245,6 +252,9 @@ export interface PollerApi {
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
+  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
 
   /** Chat workspaces, for ADMIN_TOKEN. */
   putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;

@@ -1,4 +1,5 @@
 /** Receivers of events, and what became of each delivery. */
+import { PlatformId, WorkspaceName } from "./chat.ts";
 import { isKnownFilter } from "./event.ts";
 import { EventFilter, WebhookSecret } from "./job.ts";
 import { EventType } from "./states.ts";
@@ -28,8 +29,8 @@ const KnownFilter = EventFilter.refine(
   "names an event type that does not exist",
 );
 
-/** Channels into which events go one by one, as what people read. Their URL or key is a secret of its own. */
-export const OUT_ONLY_CHANNELS = [
+/** Into the first five events go one by one, as what people read: their URL or key is a secret of its own. */
+const OUT_ONLY_CHANNELS = [
   "slack_webhook",
   "mattermost_webhook",
   "rocketchat_webhook",
@@ -38,7 +39,7 @@ export const OUT_ONLY_CHANNELS = [
 ] as const;
 
 /** What a receiver is: a program, a place where messages can only be left, or a channel in which our bot is. */
-export const CHANNELS = ["webhook", ...OUT_ONLY_CHANNELS, "slack", "mattermost"] as const;
+const CHANNELS = ["webhook", ...OUT_ONLY_CHANNELS, "slack", "mattermost"] as const;
 export const Channel = z.enum(CHANNELS);
 export type Channel = z.infer<typeof Channel>;
 
@@ -70,27 +71,40 @@ export const EmailRequest = z
   })
   .openapi("EmailRequest");
 
+/** A channel of a chat workspace in which our bot is, by the platform's own id. */
+export const ChatChannel = z.strictObject({ workspace: WorkspaceName, channel: PlatformId }).openapi("ChatChannel");
+
+const isBot = (channel: Channel | undefined): boolean => channel === "slack" || channel === "mattermost";
+
 export const SubscriptionRequest = z
   .strictObject({
     /** Default `webhook`. */
-    channel: z.enum(["webhook", ...OUT_ONLY_CHANNELS]).optional(),
+    channel: Channel.optional(),
     url: WebUrl.optional(),
     events: KnownFilter.optional(),
     secret: WebhookSecret.optional(),
     headers: CustomHeaders.optional(),
     format: z.enum(["plain", "cloudevents"]).optional(),
     email: EmailRequest.optional(),
+    chat: ChatChannel.optional(),
     /** Deliveries a minute at most. */
     ratePerMinute: z.number().int().min(1).max(6000).optional(),
   })
-  .refine(({ channel, url }) => url !== undefined || channel === "email", { message: "is needed", path: ["url"] })
+  .refine(({ channel, url }) => url !== undefined || channel === "email" || isBot(channel), {
+    message: "is needed",
+    path: ["url"],
+  })
+  .refine(({ channel, chat }) => (chat !== undefined) === isBot(channel), {
+    message: "goes with channels slack and mattermost, and only with them",
+    path: ["chat"],
+  })
   .refine(({ channel, email }) => (email !== undefined) === (channel === "email"), {
     message: "goes with channel email, and only with it",
     path: ["email"],
   })
-  .superRefine(({ channel = "webhook", secret, headers, format }, context) => {
+  .superRefine(({ channel = "webhook", secret, headers, format, url }, context) => {
     if (channel === "webhook") return;
-    for (const [field, value] of Object.entries({ secret, headers, format }))
+    for (const [field, value] of Object.entries({ secret, headers, format, ...(isBot(channel) ? { url } : {}) }))
       if (value !== undefined)
         context.addIssue({ code: "custom", message: "is for channel webhook only", path: [field] });
   })
@@ -119,6 +133,7 @@ export const Subscription = z
     format: z.enum(["plain", "cloudevents"]),
     headers: z.record(z.string(), z.string()).optional(),
     email: EmailRequest.omit({ apiKey: true }).optional(),
+    chat: z.object({ workspace: z.string(), channel: z.string().optional(), user: z.string().optional() }).optional(),
     ratePerMinute: z.number().int().optional(),
     status: z.enum(["active", "paused", "disabled"]),
     /** Why it is disabled. */

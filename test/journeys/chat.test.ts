@@ -186,7 +186,8 @@ describe("in Mattermost", () => {
       "are linked",
     );
     expect(JSON.stringify((await mattermost.type("alice1", "queue")).body)).toContain("No jobs");
-    const job = await newest();
+    const body = { system: "cluster", script: "#!/bin/sh\n" };
+    const { body: job } = await firewatch.call("POST", "jobs", { body });
     // Jobs of others do not exist for a member.
     expect(JSON.stringify((await mattermost.type("alice1", `status ${job.id}`)).body)).toContain("no such job");
     firewatch.firecrest.faults.add({ kind: "slow", ms: 5_000 });
@@ -197,7 +198,7 @@ describe("in Mattermost", () => {
     const actions: { id: string; integration: { context: { click: string } } }[] = status.body.attachments[0].actions;
     const cancel = actions.find(({ id }) => id === "cancel")?.integration.context;
     expect((await mattermost.press("bob1", cancel)).body.ephemeral_text).toContain("not linked");
-    const other = { click: cancel?.click.replace(mine.id ?? "", job.id ?? "") };
+    const other = { click: cancel?.click.replace(mine.id ?? "", job.id) };
     expect((await mattermost.press("alice1", other)).status).toBe(401);
     expect((await mattermost.press("alice1", { click: "" })).status).toBe(401);
     expect((await mattermost.press("alice1", cancel)).body.ephemeral_text).toContain("being cancelled");

@@ -119,6 +119,14 @@ export const EXAMPLE = {
     claims: { repository_id: "123456", ref: "refs/heads/main" },
     scopes: ["jobs:*"],
   },
+  invitationRequest: { connection: "cscs-hpc", hours: 24 },
+  invitation: {
+    id: "inv_01jd8x0f3q8y2k5v7n9r4t6wzg",
+    connection: "cscs-hpc",
+    invitation: "fwi_the-invitation",
+    url: "https://firewatch.example.org/v1/connections/cscs-hpc",
+    expiresAt: "2026-11-23T12:00:00.000Z",
+  },
   workspaceRequest: {
     platform: "slack",
     team: "T0123ABCD",

@@ -10,12 +10,14 @@ import type {
   WorkspaceRequest,
   Workspace as WorkspaceView,
 } from "../../shared/contract/chat.ts";
+import type { Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
 import type { Answer, OpenedHook, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
-import type { Env } from "./env.ts";
+import { type Env, sealOf } from "./env.ts";
+import { seal } from "./invitations.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
@@ -57,6 +59,15 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
       live: metadata?.live === true,
     }));
     return page.list_complete ? { items } : { items, cursor: page.cursor };
+  }
+
+  async invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>> {
+    const standing = await this.env.TRACKER.getByName(request.connection).authorize({ kind: "admin" }, "jobs:read");
+    if (standing.ok) {
+      const errors = [{ field: "/connection", message: "is there already; choose another name" }];
+      return { ok: false, code: "invalid", errors };
+    }
+    return { ok: true, value: await seal(sealOf(this.env), request) };
   }
 
   async putWorkspace(name: string, request: WorkspaceRequest) {

@@ -342,3 +342,17 @@ describe("workspaces", () => {
     expect((await ask(world.apiKey, "nowhere")).status).toBe(403);
   });
 });
+
+describe("invitations", () => {
+  it("are made by the operator, and say where to take them", async () => {
+    const body = { connection: "cscs-hpc" };
+    const made = await world.send("/v1/invitations", { method: "POST", token: ADMIN_TOKEN, body });
+    expect([made.status, await made.json()]).toEqual([
+      201,
+      expect.objectContaining({ invitation: "fwi_x", url: "https://firewatch.test/v1/connections/cscs-hpc" }),
+    ]);
+    expect((await world.send("/v1/invitations", { method: "POST", token: world.apiKey, body })).status).toBe(403);
+    expect((await world.send("/v1/invitations", { method: "POST", token: "fwi_x", body })).status).toBe(401);
+    expect((await world.send("/v1/connections", { token: "fwi_x" })).status).toBe(401);
+  });
+});

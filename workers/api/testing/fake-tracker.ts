@@ -74,6 +74,7 @@ export class FakeTracker implements Tracker {
       case "hook":
         return ["jobs:write", "transfers:write"];
       case "chat":
+      case "invitation":
         return undefined;
       case "key": {
         const key = this.heldKeys.get(caller.hash);

@@ -48,6 +48,10 @@ export async function createWorld(change: Partial<Deps> = {}) {
 
   const chat = new FakeWorkspaces();
   const poller: PollerApi = {
+    invite: async ({ connection }) => ({
+      ok: true,
+      value: { id: "inv_x", connection, invitation: "fwi_x", expiresAt: AT },
+    }),
     putWorkspace: chat.putWorkspace,
     workspace: chat.workspace,
     removeWorkspace: chat.removeWorkspace,
