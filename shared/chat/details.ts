@@ -34,10 +34,10 @@ export function detailMessage(kind: DetailKind, job: Job, tail: string | undefin
   if (kind === "tail") {
     if (tail === undefined || tail.trim() === "") return undefined;
     return {
-      title: `How ${name} ended`,
+      title: `${name}: last lines of its errors`,
       tone: "bad",
       facts: [],
-      tail: { caption: "Last lines of its errors", text: tail },
+      tail: { caption: "stderr", text: tail },
     };
   }
   const more = job.outputs.length - OUTPUTS_SHOWN;

@@ -34,8 +34,7 @@ function follow(
     { platform: "slack", place, ...(jobId === undefined ? {} : { jobId }) },
     {},
   );
-  if (!answer.ok) throw new Error(JSON.stringify(answer));
-  return answer.value.id;
+  return answer.id;
 }
 
 const settled = (world: World, id: string) => () => world.job(id).settledAt !== undefined && open(world) === 0;
@@ -78,7 +77,7 @@ describe("a job in a Slack channel", () => {
       const [message] = double.roots;
       const replies = message === undefined ? [] : double.repliesTo(message);
       expect(double.roots).toHaveLength(1);
-      expect(replies.map(({ text }) => text).join()).toMatch(/How .* ended/);
+      expect(replies.map(({ text }) => text).join()).toMatch(/last lines of its errors/);
       expect(replies.filter(({ blocks }) => textOf(blocks).includes("Traceback"))).toHaveLength(1);
       expect(replies.filter(({ text }) => text.includes("Results of"))).toHaveLength(1);
     }));
@@ -243,7 +242,13 @@ describe("a job in a Slack channel", () => {
       expect(follow(world, mine.id)).toBe(receiver);
       await world.until(() => [mine, other].every(({ id }) => settled(world, id)()));
       expect(double.roots.map(({ text }) => text).join()).not.toContain("other");
-      expect(follow(world)).toBe(receiver);
+      const everything = { channel: "slack", chat: PLACE } as const;
+      const ask = () => subscriptions.subscribe(world.house, world.desk.seal, ACTOR, everything, { origin: {} });
+      expect(await ask()).toMatchObject({ ok: false, errors: [{ field: "/chat/workspace" }] });
+      world.house.run(
+        "INSERT INTO chat_links (id, workspace, user, revoked, doc) VALUES ('lnk_1', 'lab', 'U0ANNA', 0, '{}')",
+      );
+      expect(await ask()).toMatchObject({ ok: true, value: { id: receiver, channel: "slack", chat: PLACE } });
       const third = await world.submit({ name: "third" });
       await world.until(settled(world, third.id));
       expect(double.roots).toHaveLength(2);
@@ -279,7 +284,7 @@ describe("a job in a Mattermost channel", () => {
       let lost = 0;
       double.fate = (call) => (call === "POST /posts" && lost++ === 0 ? "lose" : "answer");
       const target = { platform: "mattermost", place: { workspace: "lab", channel: "chan1" }, jobId: id } as const;
-      expect(followInChat(world.house, ACTOR, target, {})).toMatchObject({ ok: true });
+      followInChat(world.house, ACTOR, target, {});
       await world.until(settled(world, id));
       const roots = double.posts.filter(({ root_id }) => root_id === "");
       expect(roots).toHaveLength(1);

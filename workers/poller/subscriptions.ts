@@ -1,7 +1,7 @@
 /** Subscriptions: receivers that people make, change, pause, recover and remove. */
 
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
-import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, ChatTarget, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
 import type {
   NewSubscription,
   RotateRequest,
@@ -12,7 +12,7 @@ import type { Seal } from "../../shared/seal.ts";
 import { CLOSED } from "../../shared/webhooks/breaker.ts";
 import { generateSecret } from "../../shared/webhooks/standard.ts";
 import { type Actor, audit, reaches, remember, replay } from "./access.ts";
-import { forgetChannel } from "./channels/follows.ts";
+import { followInChat, forgetChannel, isLinked } from "./channels/follows.ts";
 import { newsOf, outOnly, type SealedPatch } from "./channels/out-only.ts";
 import type { House } from "./house.ts";
 import { hold, noteEnabled } from "./notices.ts";
@@ -22,6 +22,11 @@ import { armLanes, wakeLane } from "./waking.ts";
 const DEFAULT_OVERLAP_SECONDS = 24 * 3600;
 const MAX_LIVE_SECRETS = 3;
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
+const NOT_LINKED: Refusal = {
+  ok: false,
+  code: "invalid",
+  errors: [{ field: "/chat/workspace", message: "is no workspace in which somebody is linked to this connection" }],
+};
 const NOT_SIGNED: Refusal = { ok: false, code: "conflict", detail: "What goes to this channel is not signed." };
 
 export async function subscribe(
@@ -31,8 +36,10 @@ export async function subscribe(
   request: SubscriptionRequest,
   options: { idempotency?: Idempotency; origin: Origin },
 ): Promise<Answer<NewSubscription>> {
+  const { url, channel = "webhook", chat } = request;
+  if (chat !== undefined && (channel === "slack" || channel === "mattermost"))
+    return showInChat(house, actor, { place: chat, platform: channel }, request.events, options);
   const id = house.id("sub");
-  const { url, channel = "webhook" } = request;
   const secret = channel === "webhook" ? (request.secret ?? generateSecret(systemRandom)) : undefined;
   const record: ReceiverRecord = {
     id,
@@ -63,6 +70,24 @@ export async function subscribe(
   if (stored === undefined) return { ok: true, value: view };
   if (!stored.ok) return stored;
   return { ok: true, value: JSON.parse(await seal.open(stored.value, binding)) as NewSubscription };
+}
+
+/** A channel in which our bot is: it is one receiver, however often it is asked for. */
+function showInChat(
+  house: House,
+  actor: Actor,
+  target: ChatTarget,
+  events: string[] | undefined,
+  { idempotency, origin }: { idempotency?: Idempotency; origin: Origin },
+): Answer<NewSubscription> {
+  return house.change((): Answer<NewSubscription> => {
+    const replayed = replay<NewSubscription>(house, actor, idempotency);
+    if (replayed !== undefined) return replayed;
+    if (!isLinked(house, target.place.workspace)) return NOT_LINKED;
+    const view = viewSubscription(house, followInChat(house, actor, target, origin, events));
+    remember(house, actor, idempotency, view);
+    return { ok: true, value: view };
+  });
 }
 
 export function listSubscriptions(house: House, actor: Actor): Page<Subscription> {
@@ -220,6 +245,7 @@ export function viewSubscription(house: House, record: ReceiverRecord): Subscrip
     pending: pending ?? 0,
     ...(record.headers === undefined ? {} : { headers: record.headers }),
     ...(record.email === undefined ? {} : { email: record.email }),
+    ...(record.chat === undefined ? {} : { chat: record.chat.place }),
     ...(record.ratePerMinute === undefined ? {} : { ratePerMinute: record.ratePerMinute }),
     ...(record.reason === undefined ? {} : { reason: record.reason }),
   };

@@ -3,7 +3,7 @@
  * follows, so its rate is its lane's.
  */
 import type { ChatPlace } from "../../../shared/contract/chat.ts";
-import type { Answer, ChatTarget, Origin, Refusal } from "../../../shared/contract/rpc.ts";
+import type { ChatTarget, Origin } from "../../../shared/contract/rpc.ts";
 import { CLOSED } from "../../../shared/webhooks/breaker.ts";
 import { type Actor, audit } from "../access.ts";
 import type { House } from "../house.ts";
@@ -16,30 +16,30 @@ export const CHAT_LANE = { inFlight: 1, gapMs: 1_000 } as const;
 const placeKey = (platform: string, place: ChatPlace): string =>
   `${platform}/${place.workspace}/${"channel" in place ? `channel/${place.channel}` : `user/${place.user}`}`;
 
-const OWN_ONLY: Refusal = {
-  ok: false,
-  code: "forbidden",
-  detail: "You can have your own jobs shown, not everybody's.",
-};
-
 /**
  * Has a channel show a job, from its newest state on; without a job, everything that the actor may see. The same again changes
  * nothing. A channel that was switched off starts afresh.
  */
-export function followInChat(house: House, actor: Actor, target: ChatTarget, origin: Origin): Answer<{ id: string }> {
-  return house.change((): Answer<{ id: string }> => {
+export function followInChat(
+  house: House,
+  actor: Actor,
+  target: ChatTarget,
+  origin: Origin,
+  events?: string[],
+): ReceiverRecord {
+  return house.change((): ReceiverRecord => {
     const { place, platform, jobId } = target;
-    if (jobId === undefined && actor.ownOnly === true) return OWN_ONLY;
     const key = placeKey(platform, place);
     const known = house.row<{ receiver: string }>("SELECT receiver FROM chat_channels WHERE place = ?", key)?.receiver;
     const before = known === undefined ? undefined : receiver(house, known);
     const id = before?.id ?? house.id("sub");
+    const systems = jobId === undefined ? actor.systems : before?.systems;
     const chat: NonNullable<ReceiverRecord["chat"]> = before?.chat ?? { place, all: false };
     const record: ReceiverRecord = {
       id,
       channel: platform,
       url: key,
-      events: before?.events ?? [...DEFAULT_EVENTS],
+      events: events ?? before?.events ?? [...DEFAULT_EVENTS],
       format: "plain",
       createdAt: before?.createdAt ?? house.now(),
       secrets: [],
@@ -47,18 +47,14 @@ export function followInChat(house: House, actor: Actor, target: ChatTarget, ori
       status: before?.status === "paused" ? "paused" : "active",
       circuit: before?.status === "active" ? before.circuit : CLOSED,
       chat: jobId === undefined ? { ...chat, all: true } : chat,
-      ...(jobId === undefined && actor.systems !== undefined
-        ? { systems: actor.systems }
-        : before?.systems === undefined
-          ? {}
-          : { systems: before.systems }),
+      ...(systems === undefined ? {} : { systems }),
       ...(before?.notBefore === undefined ? {} : { notBefore: before.notBefore }),
     };
     saveReceiver(house, record);
     house.run("INSERT OR REPLACE INTO chat_channels (place, receiver) VALUES (?, ?)", key, id);
     if (jobId !== undefined) startFollowing(house, record, jobId);
     audit(house, actor, "chat.follow", jobId === undefined ? `subscriptions/${id}` : `jobs/${jobId}`, origin);
-    return { ok: true, value: { id } };
+    return record;
   });
 }
 
@@ -73,31 +69,17 @@ function startFollowing(house: House, record: ReceiverRecord, jobId: string): vo
   if (isNew && newest !== undefined) enqueue(house, record, newest.sequence);
 }
 
-/** Stops showing one job in a channel; its message stays as it is. */
-export function unfollowInChat(house: House, actor: Actor, target: ChatTarget, origin: Origin): Answer<null> {
-  return house.change((): Answer<null> => {
-    const { place, platform, jobId } = target;
-    const id = house.row<{ receiver: string }>(
-      "SELECT receiver FROM chat_channels WHERE place = ?",
-      placeKey(platform, place),
-    )?.receiver;
-    const record = id === undefined ? undefined : receiver(house, id);
-    if (record?.chat === undefined) return { ok: false, code: "not_found" };
-    if (jobId === undefined) saveReceiver(house, { ...record, chat: { ...record.chat, all: false } });
-    else house.run("DELETE FROM chat_follows WHERE receiver = ? AND job = ?", record.id, jobId);
-    audit(house, actor, "chat.unfollow", jobId === undefined ? `subscriptions/${record.id}` : `jobs/${jobId}`, origin);
-    return { ok: true, value: null };
-  });
-}
+/**
+ * Whether this connection may show its jobs in a workspace: somebody there is linked to it. Anybody else's channels are none
+ * of its business.
+ */
+export const isLinked = (house: House, workspace: string): boolean =>
+  house.row("SELECT 1 FROM chat_links WHERE workspace = ? AND revoked = 0 LIMIT 1", workspace) !== undefined;
 
-/** Whether news of this job is for this receiver. What is no chat channel has no such list. */
-export function follows(house: House, { id, chat }: ReceiverRecord, jobId: string | undefined): boolean {
-  if (chat === undefined || chat.all) return true;
-  return (
-    jobId !== undefined &&
-    house.row("SELECT 1 FROM chat_follows WHERE receiver = ? AND job = ?", id, jobId) !== undefined
-  );
-}
+/** Whether a channel was asked to show this job. */
+export const isFollowed = (house: House, receiverId: string, jobId: string | undefined): boolean =>
+  jobId !== undefined &&
+  house.row("SELECT 1 FROM chat_follows WHERE receiver = ? AND job = ?", receiverId, jobId) !== undefined;
 
 /** What a receiver that is removed leaves behind. Call inside `house.change`. */
 export function forgetChannel(house: House, receiverId: string): void {

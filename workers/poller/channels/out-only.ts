@@ -37,14 +37,13 @@ export async function outOnly(
 ): Promise<Pick<ReceiverRecord, "channel" | "url" | "sealed" | "email" | "inFlight" | "gapMs">> {
   const leadsTo = url ?? (email === undefined ? undefined : EMAIL_URLS[email.provider]);
   if (leadsTo === undefined) throw new Error(`a receiver of channel ${channel} without a URL`);
-  const { apiKey, ...settings } = email ?? {};
-  const secret: ChannelSecret = { url: leadsTo, ...(apiKey === undefined ? {} : { apiKey }) };
+  const secret: ChannelSecret = { url: leadsTo, ...(email === undefined ? {} : { apiKey: email.apiKey }) };
   return {
     channel,
     url: masked(leadsTo),
     sealed: await seal.seal(JSON.stringify(secret), channelBindingOf(house, id)),
     ...CHAT_LANE,
-    ...(settings.provider === undefined ? {} : { email: settings }),
+    ...(email === undefined ? {} : { email: { provider: email.provider, from: email.from, to: email.to } }),
   };
 }
 

@@ -57,9 +57,10 @@ export async function attemptForPeople(lease: Lease, deps: OutgoingDeps): Promis
   const at = deps.now();
   const event = JSON.parse(lease.body) as Event;
   const chat = lease.chat ?? { receiver: "" };
-  const facts = await (chat.place === undefined ? leave(lease, chat, event, deps) : edit(chat, event, deps, at)).catch(
-    (error: unknown): Facts => unanswered(error),
-  );
+  const facts = await (chat.place === undefined
+    ? leave(lease, chat, event, deps)
+    : edit(lease.channel, chat, event, deps, at)
+  ).catch((error: unknown): Facts => unanswered(error));
   return { delivery: lease.delivery, attempt: lease.attempt, at, durationMs: deps.now() - at, ...facts };
 }
 
@@ -144,11 +145,19 @@ const extrasOf = ({ memoryMiB }: ChatLease, stderrTail?: string): JobExtras => (
 
 // ----------------------------------------------------------------------------------------- where our bot has a message
 
-async function edit(chat: ChatLease, event: Event, deps: OutgoingDeps, startedAt: number): Promise<Facts> {
+async function edit(
+  channel: Lease["channel"],
+  chat: ChatLease,
+  event: Event,
+  deps: OutgoingDeps,
+  startedAt: number,
+): Promise<Facts> {
   const { place, standing = {}, receiver } = chat;
   if (place === undefined) throw new Error("a bot's message without a place");
   const bot = await deps.bot(place.workspace);
   if (bot === undefined) return { verdict: { outcome: "disable", reason: "The workspace has no bot any more." } };
+  if (bot.platform !== channel)
+    return { verdict: { outcome: "disable", reason: `The workspace is one of ${bot.platform}.` } };
 
   const topic = topicOf(event);
   const key = (part: string): string => `${deps.connection}/${receiver}/${topic}/${part}`;
