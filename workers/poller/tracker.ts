@@ -8,7 +8,6 @@ import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type {
-  Answer,
   ByteOutcome,
   ChatTarget,
   Idempotency,
@@ -31,7 +30,6 @@ import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
-import * as follows from "./channels/follows.ts";
 import { channelPatch } from "./channels/out-only.ts";
 import * as connections from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
@@ -194,23 +192,6 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
 
   async resend(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
-  }
-
-  /** Has a chat channel show a job, or everything. */
-  async followInChat(caller: Caller, target: ChatTarget, origin: Origin) {
-    return this.#rooms.with(caller, "jobs:read", (actor) =>
-      target.jobId === undefined || this.#rooms.ofJob(actor, target.jobId)
-        ? follows.followInChat(this.#rooms.house, actor, target, origin)
-        : NOT_FOUND,
-    );
-  }
-
-  async unfollowInChat(caller: Caller, target: ChatTarget, origin: Origin): Promise<Answer<null>> {
-    return this.#rooms.with(caller, "jobs:read", (actor) =>
-      target.jobId === undefined || this.#rooms.ofJob(actor, target.jobId)
-        ? follows.unfollowInChat(this.#rooms.house, actor, target, origin)
-        : NOT_FOUND,
-    );
   }
 
   // ------------------------------------------------------------------------------------------------------------- hooks
