@@ -56,5 +56,10 @@ export const TABLE_WORDS: Record<string, string> = {
   identities: "OIDC bindings.",
   links: "Share links: the hash of each token, and what it leads to until when.",
   audit: "Who did what.",
+  chat_codes: "One-time codes with which people in chat link themselves, hashed; gone when used or after ten minutes.",
+  chat_links: "People in chat who act, or acted, on this connection: role, scopes, systems.",
+  chat_channels: "Which receiver stands for which place in chat.",
+  chat_follows: "Which jobs a place in chat shows.",
+  chat_messages: "The message that shows a job in a place: where it is, and what it showed last.",
   dead: "Messages that ended in a dead-letter queue.",
 };

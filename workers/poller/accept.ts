@@ -3,7 +3,7 @@
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
 import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
-import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
@@ -11,6 +11,7 @@ import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/tr
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
@@ -30,6 +31,8 @@ export interface Desk {
 export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
+  /** Where people follow the job, for one that was started from chat. */
+  chat?: Omit<ChatTarget, "jobId">;
 }
 
 export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
@@ -118,6 +121,7 @@ export async function acceptJob(
       });
     }
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     plan(house, "submit", id);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);

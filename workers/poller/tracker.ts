@@ -1,13 +1,21 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances (those of hooks are in `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing.
+ * entrances (those of administration, chat and hooks are in files of their own); what happens is in the rooms beside it.
+ * An object whose connection was never created answers `not_found` and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type { ByteOutcome, Idempotency, Origin, PartDone, TrackerApi, TrackerWork } from "../../shared/contract/rpc.ts";
+import type {
+  ByteOutcome,
+  ChatTarget,
+  Idempotency,
+  Origin,
+  PartDone,
+  TrackerApi,
+  TrackerWork,
+} from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
   RotateRequest,
@@ -20,6 +28,7 @@ import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
+import { channelPatch } from "./channels/out-only.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
 import { HookEntrances } from "./hook-entrances.ts";
@@ -37,7 +46,7 @@ import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
@@ -59,7 +68,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
-    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor.systems)));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor)));
   }
 
   async job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }) {
@@ -99,7 +108,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   async transfers(caller: Caller, query: TransfersQuery) {
     return this.#rooms.with(caller, "transfers:read", (actor) =>
-      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+      ok(transfers.listTransfers(this.#rooms.house, query, actor)),
     );
   }
 
@@ -148,7 +157,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#rooms.refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -165,10 +174,12 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => {
+    return this.#rooms.with(caller, "hooks:admin", async (actor) => {
       const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      const { house, seal } = this.#rooms;
+      const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
+      return sealed.ok ? subscriptions.changeSubscription(house, actor, id, sealed.value, origin) : sealed;
     });
   }
 

@@ -14,6 +14,7 @@ import {
   SCOPES,
   type Scope,
 } from "../../../shared/contract/access.ts";
+import type { ChatLink } from "../../../shared/contract/chat.ts";
 import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
@@ -76,6 +77,9 @@ export class FakeTracker implements Tracker {
         return SCOPES;
       case "hook":
         return ["jobs:write", "transfers:write"];
+      case "chat":
+      case "invitation":
+        return undefined;
       case "key": {
         const key = this.heldKeys.get(caller.hash);
         return key?.revokedAt === undefined ? key?.scopes : undefined;
@@ -196,6 +200,20 @@ export class FakeTracker implements Tracker {
       pageOf([{ at: AT, actor: "admin", act: "key.add", subject: "keys/x" }]),
     );
 
+  addChatCode: Tracker["addChatCode"] = async (caller, { workspace }) =>
+    this.#for(caller, "connection:admin", () =>
+      ok({
+        code: `${this.name}.0123456789AB`,
+        command: `/hpc connect ${this.name}.0123456789AB`,
+        workspace,
+        expiresAt: AT,
+      }),
+    );
+  chatLinks: Tracker["chatLinks"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => pageOf([EXAMPLE.chatLink as ChatLink]));
+  revokeChatLink: Tracker["revokeChatLink"] = async (caller, id) =>
+    this.#for(caller, "connection:admin", () => (id === EXAMPLE.chatLink.id ? ok(null) : NOT_FOUND));
+
   // Jobs and transfers
   acceptJob: Tracker["acceptJob"] = async (caller, { system, name }, { idempotency }) =>
     this.#once(caller, "jobs:write", idempotency, () => ({ job: this.#newJob(system, name) }));
@@ -256,7 +274,7 @@ export class FakeTracker implements Tracker {
             ),
           ),
     );
-  subscribe: Tracker["subscribe"] = async (caller, { url }) =>
+  subscribe: Tracker["subscribe"] = async (caller, { url = "" }) =>
     this.#for(caller, "hooks:admin", () => {
       const made = { ...(EXAMPLE.newSubscription as Subscription & { secret: string }), id: idOf("sub"), url };
       this.heldSubscriptions.set(made.id, made);
