@@ -249,13 +249,14 @@ export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
 
-  /** The last lines of a job's output. */
+  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
   logs(
     connection: string,
     caller: Caller,
     job: string,
     stream: "stdout" | "stderr",
     tail: number,
+    masked: boolean,
   ): Promise<Answer<string>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(

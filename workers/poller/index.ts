@@ -35,8 +35,16 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return (await this.env.TRACKER.getByName(connection).openHook(hook)) as OpenedHook | undefined;
   }
 
-  async logs(connection: string, caller: Caller, job: string, stream: "stdout" | "stderr", tail: number) {
-    return reads.logs(this.env, log, connection, caller, job, stream, tail);
+  async logs(
+    connection: string,
+    caller: Caller,
+    job: string,
+    stream: "stdout" | "stderr",
+    tail: number,
+    masked: boolean,
+  ) {
+    const read = masked ? reads.logs : reads.output;
+    return read(this.env, log, connection, caller, job, stream, tail);
   }
 
   async systems(connection: string, caller: Caller) {
