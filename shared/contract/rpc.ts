@@ -6,7 +6,7 @@
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
-import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
+import type { Connection, ConnectionRequest, MachinePart, SystemView } from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
@@ -229,6 +229,8 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
   /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,

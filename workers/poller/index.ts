@@ -2,6 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
+import type { MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
 import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
@@ -33,6 +34,10 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 
   async system(connection: string, caller: Caller, system: string) {
     return reads.oneSystem(this.env, log, connection, caller, system);
+  }
+
+  async machine(connection: string, caller: Caller, system: string, part: MachinePart) {
+    return reads.machine(this.env, log, connection, caller, system, part);
   }
 
   async file(
