@@ -14,10 +14,11 @@ import { egressFrom } from "../../shared/egress/settings.ts";
 import type { SiteParameters } from "../../shared/firecrest/port.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
-import * as acceptance from "./accept.ts";
+import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
@@ -39,9 +40,12 @@ export class Rooms {
   readonly streams: Streams;
   readonly #waiters = new Set<Waiter>();
   #attending: Promise<void> | undefined;
+  #exists = false;
+  readonly #storage: DurableObjectStorage;
 
   constructor(state: DurableObjectState, env: Env) {
     const name = state.id.name ?? "";
+    this.#storage = state.storage;
     const log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller", connection: name } });
     this.house = new House({ storage: state.storage, env, name, log });
     this.seal = sealOf(env);
@@ -56,8 +60,16 @@ export class Rooms {
     return { house: this.house, site: this.site, seal: this.seal, egress: this.egress };
   }
 
+  /** Whether the connection was made. Asked by every call, so the schema is read only until it was. */
   exists(): boolean {
-    return exists(this.house.sql);
+    this.#exists ||= exists(this.house.sql);
+    return this.#exists;
+  }
+
+  /** Removes everything: the connection is as if it had never been made. */
+  async clear(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#exists = false;
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
@@ -80,7 +92,7 @@ export class Rooms {
   /** Why a subscription may not call this address. */
   refusalOf(url: string): Refusal | undefined {
     if (this.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
   }
 
   value<T>(value: T | undefined): Answer<T> {
@@ -97,7 +109,7 @@ export class Rooms {
     for (;;) {
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
-      if (actor.systems !== undefined && !actor.systems.includes(record.system)) return NOT_FOUND;
+      if (!access.isFor(actor, record)) return NOT_FOUND;
       const ended = isEndedJob(record.status) && (wait?.until !== "settled" || record.settledAt !== undefined);
       const left = deadline - systemNow();
       if (ended || record.status === "lost" || left <= 0) return { ok: true, value: viewJob(record, this.house.name) };
@@ -130,12 +142,12 @@ export class Rooms {
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */
   ofJob(actor: access.Actor, id: string): boolean {
     const record = jobs.jobRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   ofTransfer(actor: access.Actor, id: string): boolean {
     const record = transferRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   /** Where a job's output is, as far as the record knows. */
