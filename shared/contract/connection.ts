@@ -57,6 +57,30 @@ export const SystemView = z
   .openapi("System");
 export type SystemView = z.infer<typeof SystemView>;
 
+/** Nodes, partitions and reservations of a system, in the scheduler's words. */
+export const NodeView = z
+  .object({
+    name: z.string(),
+    states: z.array(z.string()),
+    partitions: z.array(z.string()),
+    features: z.array(z.string()),
+  })
+  .openapi("Node");
+export const PartitionView = z
+  .object({ name: z.string(), states: z.array(z.string()), cpus: z.number().optional(), nodes: z.number().optional() })
+  .openapi("Partition");
+export const ReservationView = z
+  .object({
+    name: z.string(),
+    state: z.string().optional(),
+    nodes: z.string().optional(),
+    /** Only where the site tells times with their zone (v2). */
+    startsAt: Time.optional(),
+    endsAt: Time.optional(),
+  })
+  .openapi("Reservation");
+export type MachinePart = "nodes" | "partitions" | "reservations";
+
 export const ConnectionHealth = z.object({
   state: z.enum(["unknown", "healthy", "unhealthy"]),
   since: Time.optional(),

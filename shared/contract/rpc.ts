@@ -24,6 +24,7 @@ import type {
   ConnectionRequest,
   Invitation,
   InvitationRequest,
+  MachinePart,
   MadeConnection,
   SystemView,
 } from "./connection.ts";
@@ -264,6 +265,8 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
   /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,

@@ -10,7 +10,7 @@ import type {
   WorkspaceRequest,
   Workspace as WorkspaceView,
 } from "../../shared/contract/chat.ts";
-import type { Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
+import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
 import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
@@ -53,6 +53,10 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 
   async system(connection: string, caller: Caller, system: string) {
     return reads.oneSystem(this.env, log, connection, caller, system);
+  }
+
+  async machine(connection: string, caller: Caller, system: string, part: MachinePart) {
+    return reads.machine(this.env, log, connection, caller, system, part);
   }
 
   async file(
