@@ -71,7 +71,11 @@ export type Transfer = z.infer<typeof Transfer>;
 export const TransfersQuery = PageQuery.extend({ status: TransferStatus.optional(), job: JobId.optional() });
 export type TransfersQuery = z.infer<typeof TransfersQuery>;
 
-export const ObjectsQuery = PageQuery.extend({ prefix: z.string().max(900).optional() });
+/** A cursor holds a key, so it may be as long as one. */
+export const ObjectsQuery = PageQuery.extend({
+  prefix: z.string().max(900).optional(),
+  cursor: z.string().max(1_200).optional(),
+});
 export const ObjectSummary = z
   .object({
     key: z.string(),

@@ -8,6 +8,7 @@ export interface Env extends EgressSettings {
   TRACKER: DurableObjectNamespace<Tracker>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
+  OBJECTS: R2Bucket;
   COMMANDS: Queue<CommandMessage>;
   TRANSFERS: Queue<TransferMessage>;
   CALLBACKS: Queue<CallbackMessage>;

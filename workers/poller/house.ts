@@ -11,7 +11,7 @@ import { newId } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
 
-export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "health";
+export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "objects" | "health";
 
 type Hint =
   | { queue: "commands"; message: CommandMessage }
@@ -24,7 +24,7 @@ export type HouseStorage = Pick<DurableObjectStorage, "sql" | "transactionSync" 
 };
 
 /** The bindings that rooms use. */
-export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "PUBLIC_URL"> & {
+export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "OBJECTS" | "PUBLIC_URL"> & {
   COMMANDS: Sender<CommandMessage>;
   TRANSFERS: Sender<TransferMessage>;
   CALLBACKS: Sender<CallbackMessage>;
@@ -45,6 +45,8 @@ export class House {
   readonly counted = { rounds: 0, requests: 0 };
   /** The mark in KV that is being written, see `markLive`. A failed one must not stop the next. */
   marking: Promise<void> = Promise.resolve();
+  /** Objects that are being removed because they are too old. Never rejects. */
+  clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;

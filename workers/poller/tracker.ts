@@ -11,6 +11,8 @@ import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
   ByteOutcome,
   Idempotency,
+  ObjectChange,
+  ObjectWrite,
   OpenedHook,
   Origin,
   PartDone,
@@ -39,6 +41,7 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
+import * as objects from "./objects.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
@@ -127,7 +130,17 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     );
   }
 
-  // ------------------------------------------------------------------------------------------------------- share links
+  // ------------------------------------------------------------------------------------------- objects and share links
+
+  async reserveObject(caller: Caller, write: ObjectWrite) {
+    return this.#rooms.with(caller, "transfers:write", () => objects.reserveObject(this.#rooms.house, write));
+  }
+
+  async objectChanged(caller: Caller, change: ObjectChange, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      objects.objectChanged(this.#rooms.house, actor, change, origin),
+    );
+  }
 
   async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>

@@ -9,6 +9,7 @@ import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { copyStaged } from "./bytes.ts";
+import { census } from "./census.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
@@ -42,6 +43,7 @@ export async function attend(desk: Desk): Promise<void> {
   for (const { kind, subject } of due) {
     if (kind === "round") far.push(guarded(desk, `round ${subject}`, () => round(desk, subject)));
     else if (kind === "handles") far.push(guarded(desk, "handles", () => observeHandles(desk)));
+    else if (kind === "objects") far.push(census(house));
     else if (kind === "effect") far.push(guarded(desk, `look-up ${subject}`, () => lookUp(desk, subject)));
   }
   await Promise.all(far);
