@@ -353,3 +353,31 @@ export interface TrackerWork {
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
   finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between the consumer of `callbacks` and a chat workspace: how a message that people see gets there.
+
+/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
+export interface ChatBot {
+  platform: "slack" | "mattermost";
+  token: string;
+  /** Of the API; a Mattermost server's own address. Absent: the deployment's `SLACK_API_URL`. */
+  url?: string;
+  /** Signs what buttons carry (`shared/chat/click.ts`). Whoever receives a click verifies with the same. */
+  clickKey: string;
+}
+
+export interface ChatWorkspace {
+  /** Undefined: there is no such workspace, or its bot was removed. */
+  bot(): Promise<ChatBot | undefined>;
+}
+
+/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+export interface ChatTarget {
+  workspace: string;
+  platform: "slack" | "mattermost";
+  channelId: string;
+  jobId?: string;
+  /** Default `job.*`. */
+  events?: string[];
+}

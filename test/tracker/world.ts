@@ -81,6 +81,8 @@ export class World {
   readonly receivers = new Map<string, Receive>();
   readonly egress: Egress;
   readonly #objects: R2Bucket;
+  /** When it rings next, in ms. */
+  alarm: number | null = null;
   /** How often the alarm was set: each time is a row written. */
   alarmsSet = 0;
   /** How often it rang. */
@@ -115,14 +117,13 @@ export class World {
     const { clock } = firecrest;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
-    let alarm: number | null = null;
     const house = new House({
       storage: {
         sql: state.storage.sql,
         transactionSync: (work) => state.storage.transactionSync(work),
-        getAlarm: async () => alarm,
+        getAlarm: async () => world.alarm,
         setAlarm: async (at) => {
-          alarm = at;
+          world.alarm = at;
           world.alarmsSet++;
         },
       },
@@ -217,10 +218,10 @@ export class World {
     }
   }
 
-  /** What the Tracker does when its alarm rings. */
+  /** What the Tracker does when its alarm rings, which then no longer stands. */
   async ring(): Promise<void> {
     this.rings++;
-    await this.house.storage.setAlarm(this.house.now() + 60_000);
+    this.alarm = null;
     await attend(this.desk);
     await this.house.arm();
   }

@@ -17,12 +17,17 @@ const DAY_MS = 24 * 3_600_000;
 /** The room is counted soon after a connection was made: objects of an earlier one with its name may be there. */
 export const firstCensus = (house: House): void => house.due("objects", "", house.now() + 60_000, true);
 
+/** What there is to do, once it has its next time in case that nothing comes of it. Call inside `house.change`. */
+export function beginCensus(house: House): () => Promise<void> {
+  house.due("objects", "", house.now() + BROKEN_AGAIN_MS);
+  return () => census(house);
+}
+
 export async function census(house: House): Promise<void> {
   try {
     await onePage(house);
   } catch (error) {
     house.log({ event: "objects.not_counted", error });
-    house.change(() => house.due("objects", "", house.now() + BROKEN_AGAIN_MS));
   }
 }
 
