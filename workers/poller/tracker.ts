@@ -42,11 +42,11 @@ import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
 import * as objects from "./objects.ts";
+import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
-import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 
@@ -114,7 +114,7 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
   async transfer(caller: Caller, id: string) {
     return this.#rooms.with(caller, "transfers:read", (actor) => {
       const record = this.#rooms.ofTransfer(actor, id) ? transfers.transferRecord(this.#rooms.house, id) : undefined;
-      return this.#rooms.value(record && viewTransfer(record, this.#rooms.house.name));
+      return this.#rooms.value(record && withPace(this.#rooms.house, viewTransfer(record, this.#rooms.house.name)));
     });
   }
 
@@ -287,18 +287,23 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
   }
 
   async copyStarted(effect: string, upload: Upload) {
-    return this.#rooms.exists() ? bytes.copyStarted(this.#rooms.house, effect, upload) : { go: false, upload };
+    if (!this.#rooms.exists()) return { go: false, upload };
+    const answer = bytes.copyStarted(this.#rooms.house, effect, upload);
+    copyMoved(this.#rooms.streams, effect);
+    return answer;
   }
 
   async partsDone(effect: string, parts: PartDone[]) {
     if (!this.#rooms.exists()) return { go: false };
     const answer = bytes.partsDone(this.#rooms.house, effect, parts);
-    pushProgress(this.#rooms.streams, effect);
+    copyMoved(this.#rooms.streams, effect);
     return answer;
   }
 
   async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
-    if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
+    if (!this.#rooms.exists()) return;
+    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    copyEnded(this.#rooms.streams, effect);
   }
 
   /** Deliveries to post now, and the keys that sign them. */
