@@ -51,6 +51,7 @@ export type ProblemCode =
   | "forbidden"
   | "not_found"
   | "conflict"
+  | "quota_exceeded"
   | "in_flight"
   | "gone"
   | "too_large"
@@ -163,6 +164,12 @@ export interface TrackerApi {
   /** Signed; of a stored transfer only. */
   receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
 
+  // Objects: api moves their bytes
+  /** Before bytes are written: may they be? Their room is kept until `objectChanged`, or until its time is over. */
+  reserveObject(caller: Caller, write: ObjectWrite): Promise<Answer<null>>;
+  /** Afterwards, well or not: what there is more or less of. */
+  objectChanged(caller: Caller, change: ObjectChange, origin: Origin): Promise<Answer<null>>;
+
   // Share links
   addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
   links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
@@ -225,6 +232,23 @@ export interface TrackerApi {
 
 /** What a hook starts. */
 export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
+
+export interface ObjectWrite {
+  /** Of the caller's choice; the same id again replaces what it reserved. */
+  id: string;
+  key: string;
+  bytes: number;
+  keepSeconds: number;
+}
+
+export interface ObjectChange {
+  /** What was reserved; ending with `/`, everything below it. */
+  id?: string;
+  key: string;
+  /** Differences to before. */
+  objects: -1 | 0 | 1;
+  bytes: number;
+}
 
 export interface VerifiedInbound {
   messageId?: string;
