@@ -58,6 +58,12 @@ export type HookParam = z.infer<typeof HookParam>;
 
 export const ParamName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be a name of at most 64 characters");
 
+/**
+ * What makes two messages the same one: their values at these places. For senders that name no message, or that say the same
+ * thing again in other words; without it, the sender's own message id counts.
+ */
+const Dedupe = z.array(From).min(1).max(8);
+
 /** For source `hmac`: how the sender signs. */
 export const HmacConfig = z.strictObject({
   header: z.string().max(64),
@@ -87,6 +93,7 @@ export const HookRequestBody = z
     hmac: HmacConfig.optional(),
     oidc: OidcConfig.optional(),
     filter: z.array(FilterTerm).max(50).optional(),
+    dedupe: Dedupe.optional(),
     params: z.record(ParamName, HookParam).optional(),
     /** A job or transfer request in which `"{param}"` may stand as a whole value where design allows it. */
     target: z.union([
@@ -111,12 +118,15 @@ export const Hook = z
     hmac: HmacConfig.optional(),
     oidc: OidcConfig.optional(),
     filter: z.array(FilterTerm).optional(),
+    dedupe: Dedupe.optional(),
     params: z.record(z.string(), HookParam).optional(),
     target: z.unknown(),
     sample: z.unknown().optional(),
     allowFrom: z.array(z.string()).optional(),
     ratePerMinute: z.number().int().optional(),
     url: z.string(),
+    /** Counts its changes; a stored request names the one that took it. */
+    version: z.number().int().optional(),
     createdAt: Time,
     changedAt: Time,
   })
@@ -146,6 +156,28 @@ export const InboundRequest = z
     transferId: z.string().optional(),
     problem: z.string().optional(),
     body: z.string().optional(),
+    /** Those that the hook read, and those that say what kind of message it is; kept as long as the body. */
+    headers: z.record(z.string(), z.string()).optional(),
+    claims: z.record(z.string(), z.unknown()).optional(),
+    /** Of the hook that took it. */
+    version: z.number().int().optional(),
   })
   .openapi("InboundRequest");
 export type InboundRequest = z.infer<typeof InboundRequest>;
+
+/** What a hook makes of a message: the part of it that a replay compares. */
+export type HookMapping = Pick<Hook, "filter" | "dedupe" | "params" | "target">;
+
+/** One request to FirecREST as it would be sent, without its bearer token. */
+export const FirecrestRequest = z
+  .object({
+    method: z.string(),
+    url: z.string(),
+    headers: z.record(z.string(), z.string()),
+    json: z.unknown().optional(),
+    form: z.record(z.string(), z.string()).optional(),
+    /** Uploaded in the form. */
+    file: z.object({ name: z.string(), content: z.string() }).optional(),
+  })
+  .openapi("FirecrestRequest");
+export type FirecrestRequest = z.infer<typeof FirecrestRequest>;

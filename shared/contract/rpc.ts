@@ -28,9 +28,11 @@ import type {
   SystemView,
 } from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
-import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
+import type { FirecrestRequest, Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
+import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
+import type { OpenReceipt } from "./receipt.ts";
 import type {
   DeliveriesQuery,
   Delivery,
@@ -105,6 +107,8 @@ export interface TrackerApi {
   metrics(caller: Caller): Promise<Answer<Metric[]>>;
   /** JWKS of the connection's signing keys; undefined when there is no such connection. */
   webhookKeys(): Promise<{ keys: Record<string, unknown>[] } | undefined>;
+  /** Signs with a new key; the one before stays published, and signs callbacks beside it for a while. */
+  rotateSigningKey(caller: Caller, origin: Origin): Promise<Answer<{ kid: string; previousValidUntil: string }>>;
 
   addKey(caller: Caller, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>>;
   keys(caller: Caller): Promise<Answer<Page<Key>>>;
@@ -155,6 +159,13 @@ export interface TrackerApi {
   transfers(caller: Caller, query: TransfersQuery): Promise<Answer<Page<Transfer>>>;
   transfer(caller: Caller, id: string): Promise<Answer<Transfer>>;
   cancelTransfer(caller: Caller, id: string, origin: Origin): Promise<Answer<Transfer>>;
+  /** Signed; of a stored transfer only. */
+  receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
+
+  // Share links
+  addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
+  links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
+  removeLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Events and callbacks
   events(caller: Caller, query: EventsQuery): Promise<Answer<Page<Event>>>;
@@ -196,6 +207,13 @@ export interface TrackerApi {
   removeHook(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   hookRequests(caller: Caller, name: string, query: PageQuery): Promise<Answer<Page<InboundRequest>>>;
   hookRequest(caller: Caller, name: string, id: string): Promise<Answer<InboundRequest>>;
+  /** What the hook was at that version, as long as requests that it took can be replayed. */
+  hookVersion(caller: Caller, name: string, version: number): Promise<Answer<HookMapping>>;
+  /** What FirecREST would be sent for this, and what is wrong with it. Nothing is kept or sent. */
+  preview(
+    caller: Caller,
+    started: Started,
+  ): Promise<Answer<{ requests: FirecrestRequest[]; problems: FieldProblem[] }>>;
   /**
    * A verified inbound request, mapped by api. The Tracker dedupes by (hook, messageId): the same message with the same body
    * gets the stored answer, with another body `idempotency_mismatch`. Without a messageId the body's hash stands in where the
@@ -204,18 +222,21 @@ export interface TrackerApi {
   acceptFromHook(hook: string, inbound: VerifiedInbound): Promise<Answer<{ answer: HookOutcome; replayed: boolean }>>;
 }
 
+/** What a hook starts. */
+export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
-  /** Kept 7 days for replay. */
+  /** Kept 7 days for replay, with the headers and claims that matter (no credentials). */
   body: string;
+  headers?: Record<string, string>;
+  claims?: Record<string, unknown>;
+  /** Of the hook that mapped it. */
+  version?: number;
   origin: Origin;
   /** What the mapping made of it. `refused` is recorded and answered 422. */
-  result:
-    | { outcome: "filtered" }
-    | { outcome: "job"; request: JobRequest }
-    | { outcome: "transfer"; request: TransferRequest }
-    | { outcome: "refused"; errors: FieldProblem[] };
+  result: { outcome: "filtered" } | Started | { outcome: "refused"; errors: FieldProblem[] };
 }
 
 /** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
@@ -242,14 +263,17 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. */
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
     caller: Caller,
     system: string,
     operation: string,
     input: Record<string, unknown>,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+    origin?: Origin,
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
+  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
+  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 

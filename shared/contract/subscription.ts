@@ -182,6 +182,8 @@ export const Attempt = z
     /** At most 4 KB of the answer, secrets masked. */
     excerpt: z.string().optional(),
     location: z.string().optional(),
+    /** What was sent along: the trace of the request that the job or transfer came with, and the attempt's own span. */
+    traceparent: z.string().optional(),
   })
   .openapi("Attempt");
 export type Attempt = z.infer<typeof Attempt>;

@@ -25,6 +25,8 @@ export interface TransferRecord {
   overwrite: boolean;
   verify?: Proof;
   actor: string;
+  /** Of the request that it came with; a job's output has its job's. */
+  traceparent?: string;
   status: TransferStatus;
   /** Outputs wait for the end of their job. */
   waiting?: boolean;
@@ -45,6 +47,8 @@ export interface TransferRecord {
   etag?: string;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
+  /** How many stagings were sent, answered by nothing that counts, and then not found at the site. */
+  lostStagings?: number;
   link: { state: LinkState; expiresAt?: number };
   warnings: { code: string; message: string }[];
 }
@@ -59,6 +63,8 @@ export interface TransferStep {
 export const HASH_MAX_BYTES = 1024 ** 3;
 /** A file that changes or a link that dies is staged again at most this often. */
 export const RESTAGE_MAX = 2;
+/** Requests to stage that come to nothing are made again this often, over about two hours. */
+export const LOST_STAGINGS_MAX = 30;
 
 /** From → to. Ends are final; every live status may fail or be cancelled. */
 export const TRANSFER_STEPS = {

@@ -6,6 +6,8 @@
 import { admission, type Circuit, isOpen } from "./breaker.ts";
 
 export const IN_FLIGHT = 2;
+/** A receiver that took this long for its last answer gets one delivery at a time. */
+const SLOW_MS = 5_000;
 
 /** The window in which `ratePerMinute` holds, wherever it is laid. */
 const RATE_WINDOW_MS = 60_000;
@@ -22,6 +24,8 @@ export interface Lane {
   gapMs?: number;
   /** What left within the last minute, by the second in which it ended (rounded up), oldest first. Kept where a rate is. */
   recent?: [second: number, posts: number][];
+  /** Its last answer took long. */
+  slow?: true;
 }
 
 export interface Door {
@@ -46,10 +50,10 @@ export function laneDoor(lane: Lane, inFlight: number, nowMs: number): Door {
 
 type OneDoor = Pick<Door, "room" | "opensAt">;
 
-function breakerDoor({ circuit, inFlight: most = IN_FLIGHT }: Lane, inFlight: number, nowMs: number): OneDoor {
+function breakerDoor({ circuit, slow, inFlight: most = IN_FLIGHT }: Lane, inFlight: number, nowMs: number): OneDoor {
   const admitted = admission(circuit, nowMs);
   if (admitted.admit === "none") return { room: 0, opensAt: admitted.at ?? Number.POSITIVE_INFINITY };
-  const room = Math.max(0, (admitted.admit === "probe" ? 1 : most) - inFlight);
+  const room = Math.max(0, (admitted.admit === "probe" || slow ? 1 : most) - inFlight);
   return { room, opensAt: room > 0 ? 0 : Number.POSITIVE_INFINITY };
 }
 
@@ -68,6 +72,12 @@ function rateDoor({ ratePerMinute, recent = [] }: Lane, inFlight: number, nowMs:
     if (mustEnd <= 0) return { room: 0, opensAt: endOf(second) };
   }
   return { room: 0, opensAt: Number.POSITIVE_INFINITY };
+}
+
+/** The lane after an attempt that took so long. */
+export function answered<L extends Lane>(lane: L, durationMs: number): L {
+  const { slow: _, ...calm } = lane;
+  return durationMs >= SLOW_MS ? { ...lane, slow: true } : (calm as L);
 }
 
 /** When what left in a second no longer counts. */

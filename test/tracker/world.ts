@@ -21,13 +21,14 @@ import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
 import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
 import { perform } from "../../workers/poller/commands.ts";
-import { create, signingKey } from "../../workers/poller/connections.ts";
+import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
 import * as far from "../../workers/poller/far.ts";
 import { House } from "../../workers/poller/house.ts";
 import { jobRecord } from "../../workers/poller/jobs.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
+import { signingKeys } from "../../workers/poller/signing.ts";
 import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
@@ -66,6 +67,8 @@ export interface WorldOptions {
   /** The connection's budget; the default never holds anything up. */
   requestsPerMinute?: number;
   site?: Parameters<typeof createFirecrest>[0];
+  /** How far our clock is ahead of the site's. */
+  skewMs?: number;
   /** Where the Tracker's log goes; default nowhere. */
   log?: Log;
 }
@@ -86,6 +89,8 @@ export class World {
   readonly tails = new Map<string, string>();
   readonly egress: Egress;
   readonly #objects: R2Bucket;
+  /** When it rings next, in ms. */
+  alarm: number | null = null;
   /** How often the alarm was set: each time is a row written. */
   alarmsSet = 0;
   /** How often it rang. */
@@ -114,20 +119,20 @@ export class World {
   static async create(
     state: DurableObjectState,
     env: Bindings,
-    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
+    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
     const firecrest = await createFirecrest(site);
     const { clock } = firecrest;
+    const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
-    let alarm: number | null = null;
     const house = new House({
       storage: {
         sql: state.storage.sql,
         transactionSync: (work) => state.storage.transactionSync(work),
-        getAlarm: async () => alarm,
+        getAlarm: async () => world.alarm,
         setAlarm: async (at) => {
-          alarm = at;
+          world.alarm = at;
           world.alarmsSet++;
         },
       },
@@ -141,13 +146,13 @@ export class World {
       },
       name: state.id.name ?? "world",
       log,
-      now: clock.now,
+      now,
       sleep: clock.sleep,
     });
     const seal = createSeal(parseSealKeys(SEAL_KEYS));
     const egress = createEgress({
       fetch: (url, init) => world.#route(url, init),
-      now: clock.now,
+      now,
       allow: { hosts: ["site.test", "receiver.test"], cidrs: [] },
     });
     const desk: Desk = { house, seal, egress, site: new Site(house, seal, egress) };
@@ -222,10 +227,10 @@ export class World {
     }
   }
 
-  /** What the Tracker does when its alarm rings. */
+  /** What the Tracker does when its alarm rings, which then no longer stands. */
   async ring(): Promise<void> {
     this.rings++;
-    await this.house.storage.setAlarm(this.house.now() + 60_000);
+    this.alarm = null;
     await attend(this.desk);
     await this.house.arm();
   }
@@ -301,15 +306,15 @@ export class World {
   }
 
   async #callbacks(): Promise<void> {
-    const key = await signingKey(this.desk);
+    const keys = await signingKeys(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
-    await postDue({
+    const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
       attempt: (lease) => {
         const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
-        if (lease.channel === "webhook") return attempt(lease, { signingKey: key, ...way });
+        if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
         const bot = async (workspace: string) => this.bots.get(workspace);
         return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
       },
@@ -317,6 +322,7 @@ export class World {
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
+    await late;
   }
 
   // ----------------------------------------------------------------------------------------------------------- people
@@ -426,9 +432,12 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
+  options: Omit<WorldOptions, "site"> = {},
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site })));
+  await runInDurableObject(stub, async (_tracker, state) =>
+    scenario(await World.create(state, env, { ...options, site })),
+  );
 }

@@ -12,8 +12,10 @@ import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
+import { hookTrialRoutes } from "./routes/hook-trials.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { linkRoutes } from "./routes/links.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { schemaRoutes } from "./routes/schemas.ts";
@@ -35,33 +37,41 @@ export function createApp(deps: Deps): App {
     description: "An API key (`fw_…`), an OIDC token of a bound identity, or the deployment's ADMIN_TOKEN.",
   });
   app.use(oneLine(deps), fixedHeaders, objectsHostOnly(deps));
-  app.use("/v1/*", async (c, next) => {
+  const perAddress: MiddlewareHandler<AppEnv> = async (c, next) => {
     const address = addressOf(c.req.raw);
     if (address !== undefined) await spend(deps.callers, CALLERS, `address:${address}`);
     await next();
-  });
+  };
+  app.use("/v1/*", perAddress);
+  app.use("/links/*", perAddress);
 
   jobRoutes(routes);
   transferRoutes(routes);
   objectRoutes(routes);
   uploadRoutes(routes);
+  linkRoutes(routes);
   eventRoutes(routes);
   schemaRoutes(routes);
   subscriptionRoutes(routes);
   doorRoutes(routes, door);
   pingRoute(routes);
   hookRoutes(routes, door);
+  hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
   workspaceRoutes(routes);
   chatRoutes(routes, deps);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
-  routes.closeMethods();
 
-  app.notFound(() =>
-    new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response(),
-  );
+  app.notFound((c) => {
+    const allow = routes.methodsAt(c.req.path).join(", ");
+    if (allow === "")
+      return new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response();
+    const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
+    response.headers.set("allow", allow);
+    return response;
+  });
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : unexpected(error);
     if (problem !== error) deps.log({ event: "request.failed", route: c.get("facts").route, error });
@@ -115,7 +125,8 @@ const fixedHeaders: MiddlewareHandler<AppEnv> = async (c, next) => {
 function objectsHostOnly(deps: Deps): MiddlewareHandler<AppEnv> {
   return async function objectsHost(c, next) {
     const isThere = deps.objectsHost !== undefined && new URL(c.req.url).host === deps.objectsHost;
-    const isRead = /^\/v1\/connections\/[^/]+\/objects\/./.test(c.req.path) && ["GET", "HEAD"].includes(c.req.method);
+    const isObject = /^(\/v1\/connections\/[^/]+\/objects|\/links)\/./.test(c.req.path);
+    const isRead = isObject && ["GET", "HEAD"].includes(c.req.method);
     if (isThere && !isRead) throw new Problem("not_found");
     await next();
   };

@@ -11,13 +11,16 @@ import type {
   Workspace as WorkspaceView,
 } from "../../shared/contract/chat.ts";
 import type { Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
-import type { Answer, OpenedHook, Page, PollerApi } from "../../shared/contract/rpc.ts";
+import type { SharedObject } from "../../shared/contract/link.ts";
+import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
 import { type Env, sealOf } from "./env.ts";
+import { file } from "./files.ts";
 import { seal } from "./invitations.ts";
+import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
@@ -44,8 +47,20 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
-  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
-    return reads.file(this.env, log, connection, caller, system, operation, input);
+  async file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin: Origin = {},
+  ) {
+    return file(this.env, log, connection, caller, system, operation, input, origin);
+  }
+
+  async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {
+    const address = await addressOfLink(sealOf(this.env), token);
+    return address && this.env.TRACKER.getByName(address.connection).openLink(address.hash, origin);
   }
 
   async connections({ cursor, limit }: { cursor?: string; limit?: number }) {
@@ -99,14 +114,14 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 export default {
   /**
    * Every message is a hint: it is acknowledged unless the Tracker could not be reached. Dead letters are recorded where
-   * people can see them, and the agenda brings their work back.
+   * people can see them, and the agenda brings their work back. Slow callbacks end after the batch: the queue goes on.
    */
-  async queue(batch: MessageBatch, env: Env): Promise<void> {
+  async queue(batch: MessageBatch, env: Env, context: ExecutionContext): Promise<void> {
     await Promise.all(
       batch.messages.map(async (message) => {
         try {
           if (batch.queue === "commands") await command(message.body, env, log);
-          else if (batch.queue === "callbacks") await deliver(message.body, env, log);
+          else if (batch.queue === "callbacks") context.waitUntil((await deliver(message.body, env, log)).late);
           else await bury(batch.queue, message.body, env);
           message.ack();
         } catch (error) {

@@ -64,6 +64,19 @@ const STEPS: readonly string[] = [
   ALTER TABLE events ADD COLUMN system TEXT;
   UPDATE events SET system = json_extract(body, '$.data.system') WHERE body IS NOT NULL;
   `,
+  // Share links, found by the hash of their token.
+  `
+  CREATE TABLE links (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  `,
+  // Rounds move their one entry all day long: it needs no index, and costs a row less without.
+  `
+  DROP INDEX agenda_due;
+  CREATE INDEX agenda_due ON agenda (due_at) WHERE kind NOT IN ('round', 'handles', 'lane', 'retention', 'health');
+  `,
+  // What a hook was when it took a request, for comparing a replay with it.
+  `
+  CREATE TABLE hook_versions (hook TEXT NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL, replaced_at INTEGER, PRIMARY KEY (hook, version)) WITHOUT ROWID;
+  `,
   // People in chat.
   `
   CREATE TABLE chat_codes (hash TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;

@@ -1,6 +1,7 @@
 /** What is kept, and for how long: jobs and transfers 90 days, event bodies and attempts 30, inbound bodies 7. */
 import { retireChat } from "./channels/follows.ts";
 import type { House } from "./house.ts";
+import { forgetRetiredKey } from "./signing.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const KEEP_RECORDS_MS = 90 * DAY_MS;
@@ -27,12 +28,18 @@ export function retire(house: House): void {
     deliveries,
   );
   house.run("DELETE FROM deliveries WHERE id < ? AND status <> 'pending'", deliveries);
-  house.run("UPDATE inbound SET body = NULL WHERE at < ? AND body IS NOT NULL", now - KEEP_INBOUND_MS);
+  house.run(
+    "UPDATE inbound SET body = NULL, doc = json_remove(doc, '$.headers', '$.claims') WHERE at < ? AND body IS NOT NULL",
+    now - KEEP_INBOUND_MS,
+  );
+  house.run("DELETE FROM hook_versions WHERE replaced_at < ?", now - KEEP_INBOUND_MS);
   house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_MESSAGES_MS);
   // As long as what they made.
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM audit WHERE at < ?", now - KEEP_AUDIT_MS);
   house.run("DELETE FROM dead WHERE at < ?", events);
+  house.run("DELETE FROM links WHERE expires_at <= ?", now);
+  forgetRetiredKey(house);
 
   const jobs = house.idAt("job", now - KEEP_RECORDS_MS);
   const transfers = house.idAt("tr", now - KEEP_RECORDS_MS);

@@ -1,23 +1,21 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances; what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing. The entrances about the connection itself and who may use it are in `tracker-access.ts`.
+ * entrances (those for administrators, people in chat and hooks are in `administration.ts`, `chat-entrances.ts` and
+ * `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found`
+ * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
-import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
   ByteOutcome,
   ChatTarget,
   Idempotency,
-  OpenedHook,
   Origin,
   PartDone,
-  Refusal,
   TrackerApi,
   TrackerWork,
-  VerifiedInbound,
 } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
@@ -26,24 +24,28 @@ import type {
   SubscriptionRequest,
 } from "../../shared/contract/subscription.ts";
 import type { TransferRequest, TransfersQuery } from "../../shared/contract/transfer.ts";
+import type { PageQuery } from "../../shared/contract/words.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
 import { channelPatch } from "./channels/out-only.ts";
-import * as connections from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
-import * as hooks from "./hooks.ts";
+import { HookEntrances } from "./hook-entrances.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
-import { NOT_FOUND, type Rooms } from "./rooms.ts";
+import * as links from "./links.ts";
+import * as operations from "./operations.ts";
+import { receipt } from "./receipts.ts";
+import { NOT_FOUND } from "./rooms.ts";
+import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
-import { TrackerAccess } from "./tracker-access.ts";
 import * as transfers from "./transfers.ts";
+import * as watching from "./watching.ts";
 
 type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
@@ -51,10 +53,8 @@ type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
-  get #rooms(): Rooms {
-    return this.rooms;
-  }
+export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
+  readonly #rooms = this.rooms;
 
   // -------------------------------------------------------------------------------------------------------------- jobs
 
@@ -65,9 +65,7 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
   }
 
   async watch(caller: Caller, request: WatchRequest, options: Options) {
-    return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.watch(this.#rooms.desk, actor, request, options),
-    );
+    return this.#rooms.with(caller, "jobs:write", (actor) => watching.watch(this.#rooms.desk, actor, request, options));
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
@@ -94,6 +92,13 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
     );
   }
 
+  /** From the poller Worker, which has checked the paths. */
+  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+    const admitted = this.#rooms.admit(caller, "files:write", request.system);
+    if (!admitted.ok) return admitted;
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
+  }
+
   // --------------------------------------------------------------------------------------------------------- transfers
 
   async acceptTransfer(caller: Caller, request: TransferRequest, options: Options) {
@@ -115,9 +120,33 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
     });
   }
 
+  async receipt(caller: Caller, id: string) {
+    return this.#rooms.with(caller, "transfers:read", (actor) =>
+      this.#rooms.ofTransfer(actor, id) ? receipt(this.#rooms.desk, id) : NOT_FOUND,
+    );
+  }
+
   async cancelTransfer(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
       this.#rooms.ofTransfer(actor, id) ? acceptance.cancelTransfer(this.#rooms.house, actor, id, origin) : NOT_FOUND,
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------------------- share links
+
+  async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.addLink(this.#rooms.desk, actor, request, origin),
+    );
+  }
+
+  async links(caller: Caller, query: PageQuery) {
+    return this.#rooms.with(caller, "transfers:read", () => ok(links.listLinks(this.#rooms.house, query)));
+  }
+
+  async removeLink(caller: Caller, id: string, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.removeLink(this.#rooms.house, actor, id, origin),
     );
   }
 
@@ -127,14 +156,9 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
-  #refusalOf(url: string): Refusal | undefined {
-    if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
-  }
-
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = request.url === undefined ? undefined : this.#refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -152,7 +176,7 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
+      const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
       const { house, seal } = this.#rooms;
       const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
@@ -194,45 +218,10 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
   }
 
-  // ------------------------------------------------------------------------------------------------------------- hooks
-
-  async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      hooks.putHook(this.#rooms.house, this.#rooms.seal, actor, name, request, origin),
-    );
-  }
-
-  async hooks(caller: Caller) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => ok(hooks.listHooks(this.#rooms.house, actor)));
-  }
-
-  async hook(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.#rooms.house, actor, name));
-  }
-
-  async removeHook(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.removeHook(this.#rooms.house, actor, name, origin));
-  }
-
-  async hookRequests(caller: Caller, name: string, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      ok(hooks.hookRequests(this.#rooms.house, actor, name, query)),
-    );
-  }
-
-  async hookRequest(caller: Caller, name: string, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookRequest(this.#rooms.house, actor, name, id));
-  }
-
-  async acceptFromHook(hook: string, inbound: VerifiedInbound) {
-    if (!this.#rooms.exists()) return { ok: false as const, code: "unauthorized" as const };
-    return hooks.acceptFromHook(this.#rooms.desk, hook, inbound);
-  }
-
   // ------------------------------------------------- from Workers of this deployment: never reachable over HTTP
 
-  async openHook(name: string): Promise<OpenedHook | undefined> {
-    return this.#rooms.exists() ? hooks.openHook(this.#rooms.house, this.#rooms.seal, name) : undefined;
+  async openLink(hash: string, origin: Origin) {
+    return this.#rooms.exists() ? links.openLink(this.#rooms.house, hash, origin) : undefined;
   }
 
   async begin(effect: string) {
@@ -262,11 +251,11 @@ export class Tracker extends TrackerAccess implements TrackerApi, TrackerWork {
     if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
   }
 
-  /** Deliveries to post now, and the key that signs them. */
-  async lease(): Promise<{ leases: lanes.Lease[]; signingKey: PrivateJwk } | undefined> {
+  /** Deliveries to post now, and the keys that sign them. */
+  async lease(): Promise<{ leases: lanes.Lease[]; signingKeys: PrivateJwk[] } | undefined> {
     if (!this.#rooms.exists()) return undefined;
     const leases = await lanes.lease(this.#rooms.house, this.#rooms.seal);
-    return leases.length === 0 ? undefined : { leases, signingKey: await connections.signingKey(this.#rooms.desk) };
+    return leases.length === 0 ? undefined : { leases, signingKeys: await signingKeys(this.#rooms.desk) };
   }
 
   async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {

@@ -16,11 +16,11 @@ import type {
 import type { Answer, ChatBot, ChatWorkspace, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
-import { ADDRESS_REFUSED } from "./accept.ts";
 import { answerLate } from "./chat/desk.ts";
 import { type Arrival, Register } from "./chat/register.ts";
 import type { Person } from "./chat-links.ts";
 import { type Env, sealOf } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 const SLACK_API = "https://slack.com/api";

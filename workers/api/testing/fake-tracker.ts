@@ -19,6 +19,8 @@ import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { ShareLink } from "../../../shared/contract/link.ts";
+import type { Receipt } from "../../../shared/contract/receipt.ts";
 import type { Answer, Idempotency, Page, Refusal, VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import type { Delivery, Subscription } from "../../../shared/contract/subscription.ts";
 import type { Transfer } from "../../../shared/contract/transfer.ts";
@@ -45,7 +47,9 @@ export class FakeTracker implements Tracker {
   readonly identities = new Map<string, IdentityRequest>();
   readonly heldJobs = new Map<string, Job>();
   readonly heldTransfers = new Map<string, Transfer>();
+  readonly heldLinks = new Map<string, ShareLink>();
   readonly heldHooks = new Map<string, StoredHook>();
+  readonly heldVersions = new Map<string, Hook[]>();
   readonly heldSubscriptions = new Map<string, Subscription>();
   readonly heldEvents: Event[] = [];
   readonly inbound = new Map<string, { bodySha256: string; answer: HookOutcome; request: InboundRequest }>();
@@ -158,6 +162,9 @@ export class FakeTracker implements Tracker {
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
 
+  rotateSigningKey: Tracker["rotateSigningKey"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => ok({ kid: "new", previousValidUntil: AT }));
+
   ping: Tracker["ping"] = async (id, token) => {
     this.pings.push(`${id} ${token}`);
   };
@@ -237,6 +244,25 @@ export class FakeTracker implements Tracker {
   cancelTransfer: Tracker["cancelTransfer"] = async (caller, id) =>
     this.#found(caller, "transfers:write", this.heldTransfers, id);
 
+  receipt: Tracker["receipt"] = async (caller, id) => {
+    const found = this.#found(caller, "transfers:read", this.heldTransfers, id);
+    if (!found.ok) return found;
+    if (found.value.status !== "stored") return { ok: false, code: "conflict", detail: `It is ${found.value.status}.` };
+    return ok({ receipt: EXAMPLE.receipt as Receipt, jws: "e30.e30.c2ln", keysUrl: "https://firewatch.test/keys" });
+  };
+
+  addLink: Tracker["addLink"] = async (caller, { key, etag }) =>
+    this.#for(caller, "transfers:write", () => {
+      const { url: _, ...example } = EXAMPLE.newLink;
+      const link: ShareLink = { ...example, id: idOf("lnk"), key, ...(etag && { etag }) };
+      this.heldLinks.set(link.id, link);
+      return ok({ link, token: `token-of-${link.id}` });
+    });
+  links: Tracker["links"] = async (caller) =>
+    this.#for(caller, "transfers:read", () => pageOf(this.heldLinks.values()));
+  removeLink: Tracker["removeLink"] = async (caller, id) =>
+    this.#removed(caller, "transfers:write", this.heldLinks, id);
+
   // Events and callbacks
   events: Tracker["events"] = async (caller, { after = 0, job }) =>
     this.#for(caller, "jobs:read", () =>
@@ -274,7 +300,10 @@ export class FakeTracker implements Tracker {
   putHook: Tracker["putHook"] = async (caller, name, { secrets = [], ...request }) =>
     this.#for(caller, "hooks:admin", () => {
       const created = !this.heldHooks.has(name);
-      const hook = { ...request, name, secretCount: secrets.length, url: "", createdAt: AT, changedAt: AT } as Hook;
+      const version = (this.heldVersions.get(name)?.length ?? 0) + 1;
+      const saved = { secretCount: secrets.length, url: "", version, createdAt: AT, changedAt: AT };
+      const hook = { ...request, name, ...saved } as Hook;
+      this.heldVersions.set(name, [...(this.heldVersions.get(name) ?? []), hook]);
       this.heldHooks.set(name, { hook, secrets });
       return ok({ created, hook });
     });
@@ -293,6 +322,16 @@ export class FakeTracker implements Tracker {
       const found = [...this.inbound.values()].find(({ request }) => request.id === id);
       return found === undefined ? NOT_FOUND : ok(found.request);
     });
+  hookVersion: Tracker["hookVersion"] = async (caller, name, version) =>
+    this.#for(caller, "hooks:admin", () => {
+      const held = this.heldVersions.get(name)?.[version - 1];
+      return held === undefined ? NOT_FOUND : ok(held);
+    });
+  /** There is no site here: what a real one would be sent is tried in test/tracker. */
+  preview: Tracker["preview"] = async (caller, { request }) =>
+    this.#for(caller, "hooks:admin", () =>
+      ok({ requests: [{ method: "POST", url: "https://site.test/jobs", headers: {}, json: request }], problems: [] }),
+    );
   acceptFromHook: Tracker["acceptFromHook"] = async (hook, inbound) => {
     this.calls.push("acceptFromHook");
     const requestId = idOf("req");
@@ -303,7 +342,10 @@ export class FakeTracker implements Tracker {
         : { ok: false, code: "idempotency_mismatch" };
     if (inbound.result.outcome === "refused") return { ok: false, code: "invalid", errors: inbound.result.errors };
     const answer: HookOutcome = { requestId, ...this.#started(inbound.result) };
-    const request = { id: requestId, hook, at: AT, outcome: answer.outcome, body: inbound.body };
+    const { body, headers, claims, version } = inbound;
+    const request = JSON.parse(
+      JSON.stringify({ id: requestId, hook, at: AT, outcome: answer.outcome, body, headers, claims, version }),
+    ) as InboundRequest;
     this.inbound.set(`${hook} ${inbound.messageId ?? requestId}`, { bodySha256: inbound.bodySha256, answer, request });
     return ok({ answer, replayed: false });
   };

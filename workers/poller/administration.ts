@@ -1,26 +1,21 @@
-/**
- * The half of the Tracker's entrances that is about the connection itself and who may use it: its making and removal, keys,
- * identities, people in chat, the audit.
- */
+/** The Tracker's entrances for whoever administers its connection: the connection itself, its keys, identities and audit. */
 import { DurableObject } from "cloudflare:workers";
 import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
-import type { ChatCodeRequest } from "../../shared/contract/chat.ts";
 import type { ConnectionRequest } from "../../shared/contract/connection.ts";
 import type { Answer, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import * as access from "./access.ts";
-import * as chatLinks from "./chat-links.ts";
 import * as connections from "./connections.ts";
 import type { Env } from "./env.ts";
-import type { OpenInvitation } from "./invitations.ts";
 import * as invitations from "./invitations.ts";
 import { metrics } from "./metrics.ts";
-import { NOT_FOUND, Rooms } from "./rooms.ts";
+import { Rooms } from "./rooms.ts";
+import { rotateSigningKey, webhookKeys } from "./signing.ts";
 
 /** Outside of the tables, which a removed connection does not have. */
 const spentKey = (invitation: string): string => `spent/${invitation}`;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export abstract class TrackerAccess extends DurableObject<Env> {
+export abstract class Administration extends DurableObject<Env> {
   protected readonly rooms: Rooms;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -38,7 +33,7 @@ export abstract class TrackerAccess extends DurableObject<Env> {
   /** A connection that does not exist yet is made by the administrator, or by whom they invited. */
   async #admitCreator(
     caller: Caller,
-  ): Promise<{ ok: true; value: { actor: access.Actor; invitation?: OpenInvitation } } | Refusal> {
+  ): Promise<{ ok: true; value: { actor: access.Actor; invitation?: invitations.OpenInvitation } } | Refusal> {
     if (caller.kind !== "invitation" || this.rooms.exists()) {
       const admitted = this.rooms.admitCreator(caller);
       return admitted.ok ? { ok: true, value: { actor: admitted.value } } : admitted;
@@ -59,7 +54,7 @@ export abstract class TrackerAccess extends DurableObject<Env> {
       const answer = await connections.remove(this.rooms.desk, actor, force, origin);
       if (!answer.ok) return answer;
       const invitation = connections.invitedBy(this.rooms.house);
-      await this.ctx.storage.deleteAll();
+      await this.rooms.clear();
       if (invitation !== undefined) await this.ctx.storage.put(spentKey(invitation.id), invitation.expiresAt);
       return answer;
     });
@@ -83,7 +78,11 @@ export abstract class TrackerAccess extends DurableObject<Env> {
   }
 
   async webhookKeys() {
-    return this.rooms.exists() ? connections.webhookKeys(this.rooms.house) : undefined;
+    return this.rooms.exists() ? webhookKeys(this.rooms.house) : undefined;
+  }
+
+  async rotateSigningKey(caller: Caller, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) => rotateSigningKey(this.rooms.desk, actor, origin));
   }
 
   async addKey(caller: Caller, request: KeyRequest, origin: Origin) {
@@ -120,32 +119,5 @@ export abstract class TrackerAccess extends DurableObject<Env> {
 
   async audit(caller: Caller, query: { cursor?: string; limit?: number }) {
     return this.rooms.with(caller, "connection:admin", () => ok(access.auditTrail(this.rooms.house, query)));
-  }
-
-  // -------------------------------------------------------------------------------------------------- people in chat
-
-  async addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin) {
-    return this.rooms.with(caller, "connection:admin", (actor) =>
-      chatLinks.addCode(this.rooms.house, actor, request, origin),
-    );
-  }
-
-  async chatLinks(caller: Caller) {
-    return this.rooms.with(caller, "connection:admin", () => ok(chatLinks.list(this.rooms.house)));
-  }
-
-  async revokeChatLink(caller: Caller, id: string, origin: Origin) {
-    return this.rooms.with(caller, "connection:admin", (actor) =>
-      chatLinks.revoke(this.rooms.house, actor, id, origin),
-    );
-  }
-
-  /** From the poller Worker only, for a person whom the platform has vouched for. */
-  async linkPerson(workspace: string, person: chatLinks.Person, code: string) {
-    return this.rooms.exists() ? chatLinks.link(this.rooms.house, workspace, person, code) : NOT_FOUND;
-  }
-
-  async unlinkPerson(workspace: string, user: string): Promise<void> {
-    if (this.rooms.exists()) chatLinks.unlink(this.rooms.house, workspace, user);
   }
 }
