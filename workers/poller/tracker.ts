@@ -1,7 +1,8 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances (those of administration, chat and hooks are in files of their own); what happens is in the rooms beside it.
- * An object whose connection was never created answers `not_found` and writes nothing.
+ * entrances (those for administrators, people in chat and hooks are in `administration.ts`, `chat-entrances.ts` and
+ * `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found`
+ * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
