@@ -89,7 +89,13 @@ export const JobCallback = z
   .openapi("JobCallback");
 
 export const JobInput = z
-  .strictObject({ key: ObjectKey.optional(), url: WebUrl.optional(), path: HpcPath })
+  .strictObject({
+    key: ObjectKey.optional(),
+    url: WebUrl.optional(),
+    path: HpcPath,
+    /** Whether a file that is already there may be replaced. Default false. */
+    overwrite: z.boolean().optional(),
+  })
   .refine((i) => (i.key === undefined) !== (i.url === undefined), "needs exactly one of key and url")
   .openapi("JobInput");
 
@@ -179,6 +185,7 @@ export const Job = z
       .optional(),
     /** `watched`: somebody else submitted it. */
     watched: z.boolean().optional(),
+    inputs: z.array(z.object({ transferId: TransferId, path: z.string(), status: TransferStatus })).optional(),
     outputs: z.array(z.object({ transferId: TransferId, path: z.string(), key: z.string(), status: TransferStatus })),
     warnings: z.array(Warning),
   })

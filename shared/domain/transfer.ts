@@ -43,6 +43,10 @@ export interface TransferRecord {
   sha256?: string;
   proof?: Proof;
   etag?: string;
+  /** Of an upload: the version of the object that goes up, and what was made in R2 for a file from elsewhere. */
+  source?: { etag?: string; spooled?: boolean; uploadId?: string };
+  /** Of an upload: the target was looked at, and what is there from now on is ours. */
+  mayWrite?: boolean;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
   link: { state: LinkState; expiresAt?: number };
@@ -147,7 +151,8 @@ export function viewTransfer(record: TransferRecord, connection: string): Transf
     direction: record.direction,
     system: record.system,
     path: record.path,
-    key: record.key,
+    key: record.url === undefined ? record.key : undefined,
+    url: record.url?.replace(/\?.*$/s, ""),
     status: record.status,
     reason: record.reason,
     detail: record.detail,

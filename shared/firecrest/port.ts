@@ -150,8 +150,17 @@ export interface Round {
 }
 
 export type HandleState =
-  /** `upload`: v1 shows the form for as long as it waits for the file. */
-  | { state: "working"; detail?: string; upload?: UploadForm }
+  /**
+   * `upload`: v1 shows the form for as long as it waits for the file, and may show the link of what will be staged.
+   * `retrying`: it could not put the file in its place, and tries again by itself.
+   */
+  | {
+      state: "working";
+      detail?: string;
+      upload?: UploadForm;
+      staging?: { url: string; expiresAt: number };
+      retrying?: boolean;
+    }
   | {
       state: "done";
       schedulerId?: string;
@@ -274,6 +283,8 @@ export interface Firecrest {
   stage(system: string, path: string, account?: string): Promise<Handle>;
   /** Looks for a staging whose answer was lost (v1: in the task list by source, system and time; v2: never found). */
   findStaged(system: string, path: string, since: number): Promise<Handle | undefined>;
+  /** Looks for an upload whose answer was lost and that still waits for its file (v1 only: v2's links are in the answer). */
+  findUpload(system: string, path: string, since: number): Promise<Handle | undefined>;
   /** Starts an upload to the HPC side. */
   stageUpload(
     system: string,

@@ -13,9 +13,11 @@ import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
 import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Seal } from "../../shared/seal.ts";
+import { acceptUpload } from "./accept-upload.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import type { House } from "./house.ts";
+import { beginJob, cancelInputs, inputConflicts, inputProblems, inputsOf, isStagingIn } from "./inputs.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
@@ -29,7 +31,7 @@ export interface Desk {
   egress: Egress;
 }
 
-interface Options {
+export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
 }
@@ -39,7 +41,7 @@ export const ADDRESS_REFUSED = "is not an address that may be called; use a publ
 
 const NO_MANIFEST = "manifest is not offered by this version; use hash (up to 1 GiB) or size";
 
-const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
 
@@ -74,15 +76,12 @@ export async function acceptJob(
   problems.push(...systemProblems(desk, actor, request.system));
   problems.push(...outputProblems(request, api));
   problems.push(...urlProblems(desk, request));
-  if (request.inputs !== undefined && request.inputs.length > 0)
-    problems.push({
-      field: "/inputs",
-      message: "staging inputs in before a job is not offered by this version; upload them first",
-    });
+  problems.push(...inputProblems(request, api));
   if (problems.length > 0 || !composed.ok) return invalid(problems);
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
+  const inputs = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
   const outputs = (request.outputs ?? []).map((output) => ({
     transferId: house.id("tr"),
     path: output.path,
@@ -129,6 +128,9 @@ export async function acceptJob(
         })),
       };
     }
+    const claimed = inputConflicts(house, inputs);
+    if (claimed.length > 0)
+      return { ok: false, code: "conflict", detail: "Another upload is under way to the same file.", errors: claimed };
     for (const receiver of receivers) saveReceiver(house, receiver);
     for (const [n, output] of outputs.entries()) {
       const asked = request.outputs?.[n];
@@ -146,7 +148,7 @@ export async function acceptJob(
       });
     }
     insertJob(house, record);
-    plan(house, "submit", id);
+    beginJob(house, record, inputs);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);
     remember(house, actor, options.idempotency, job);
@@ -166,7 +168,7 @@ function withoutSecrets(request: JobRequest): JobRequest {
   return { ...request, callbacks: request.callbacks.map(({ secret: _, ...callback }) => callback) };
 }
 
-function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
+export function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
   if (actor.systems !== undefined && !actor.systems.includes(system))
     return [{ field: "/system", message: "is not among the systems that this key may use" }];
   const known = desk.site.facts()?.systems.map(({ name }) => name);
@@ -210,11 +212,13 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { outputs, ...request } = record.request;
+  const { inputs, outputs, ...request } = record.request;
   const again = JobRequest.safeParse({
     ...request,
     ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
     ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
+    // What the first run was given is there already, as far as it came.
+    ...(inputs === undefined ? {} : { inputs: inputs.map((input) => ({ ...input, overwrite: true })) }),
     // Keys that were made from the job's id are made anew; keys that the caller chose are replaced.
     ...(outputs === undefined
       ? {}
@@ -284,6 +288,11 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
     const now = house.now();
     const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
     const submission = effectsOf(house, id).find(({ kind }) => kind === "submit");
+    if (isStagingIn(house, record)) {
+      const ended = applyJob(house, endedByUs(asked, "cancelled", "cancelled_by_request", undefined, now));
+      cancelInputs(house, id, "The job was cancelled.");
+      return { ok: true, value: viewJob(jobRecord(house, id) ?? ended, house.name) };
+    }
     const resent = (submission?.doc.resends ?? 0) > 0;
     if (submission?.state === "planned" && !resent) {
       move(house, submission, "refused");
@@ -306,7 +315,7 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
 
 // -------------------------------------------------------------------------------------------------------------- transfers
 
-const newTransfer = (id: string, actor: Actor, now: number) =>
+export const newTransfer = (id: string, actor: Pick<Actor, "name">, now: number) =>
   ({
     id,
     actor: actor.name,
@@ -328,13 +337,12 @@ export async function acceptTransfer(
   const { house } = desk;
   const before = replay<Transfer>(house, actor, options.idempotency);
   if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
+  if (request.direction === "upload") return acceptUpload(desk, actor, request, options);
   const { api, account } = desk.site.config();
   const problems = systemProblems(desk, actor, request.system);
   const unusable = checkPath(api, "stage", request.path);
   if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
   if (request.verify === "manifest") problems.push({ field: "/verify", message: NO_MANIFEST });
-  if (request.direction === "upload")
-    problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
   if (problems.length > 0 || request.key === undefined) return invalid(problems);
   const now = house.now();
   const key = request.key;

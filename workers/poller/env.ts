@@ -8,6 +8,8 @@ export interface Env extends EgressSettings {
   TRACKER: DurableObjectNamespace<Tracker>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
+  /** Small files go to the site from here, without the staging area. */
+  OBJECTS: R2Bucket;
   COMMANDS: Queue<CommandMessage>;
   TRANSFERS: Queue<TransferMessage>;
   CALLBACKS: Queue<CallbackMessage>;

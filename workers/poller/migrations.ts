@@ -64,6 +64,10 @@ const STEPS: readonly string[] = [
   ALTER TABLE events ADD COLUMN system TEXT;
   UPDATE events SET system = json_extract(body, '$.data.system') WHERE body IS NOT NULL;
   `,
+  // Links for uploads, sealed, in pieces.
+  `
+  CREATE TABLE forms (transfer TEXT NOT NULL, n INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (transfer, n)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -18,6 +18,8 @@ import { retire } from "./retention.ts";
 import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
 import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
 import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { isUpEffect, overdueUp } from "./up-bytes.ts";
+import { placeLooked, seen } from "./uploads.ts";
 
 const BATCH = 500;
 const ROUND_REQUESTS = 6;
@@ -88,7 +90,8 @@ function attendEffect(house: House, id: string): void {
   if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isUpEffect(record.kind)) overdueUp(house, record);
+    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
     else overdue(house, record);
   }
 }
@@ -228,6 +231,10 @@ async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
 
 async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
   const { house } = desk;
+  if (record.kind === "upload") {
+    await seen(desk, record, state);
+    return;
+  }
   if (state.state === "working") return;
   const link = state.state === "done" ? state.staging : undefined;
   if (link !== undefined) desk.site.learnStorage(link.url);
@@ -343,6 +350,12 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
       );
+    } else if (record.kind === "upload") {
+      const transfer = transferRecord(house, record.subject);
+      if (transfer === undefined) return;
+      const handle = await firecrest.findUpload(transfer.system, transfer.path, sentAt);
+      siteAnswered(house);
+      house.change(() => placeLooked(house, id, handle));
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));

@@ -24,7 +24,7 @@ export function transferRoutes({ guarded }: Routes): void {
       tag,
       summary: "Move a file",
       description:
-        "`download` is from the HPC side to object storage, `upload` the other way, from an object or a URL. Nothing appears under its key before it is proven to be the file.",
+        "`download` is from the HPC side to object storage, `upload` the other way, from an object or a URL: `stored` then means that the file was looked at where it belongs. Nothing appears under its key before it is proven to be the file.",
       scope: "transfers:write",
       body: TransferRequest,
       bodyExample: EXAMPLE.transferRequest,
