@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { formatTable, median, quantile, ratio, type Table } from "./table.ts";
+import { formatTable, markdownTable, median, quantile, ratio, type Table } from "./table.ts";
 
 const table: Table = {
   name: "bytes",
@@ -32,6 +32,11 @@ it("prints one line per row, numbers to the right", () => {
     "met: at least as fast",
     "note: one machine",
   ]);
+});
+
+it("keeps a label with a pipe in its own cell", () => {
+  const piped = { ...table, rows: [{ label: "curl | curl", values: { speed: 40 } }] };
+  expect(markdownTable(piped).split("\n")).toContain("| curl \\| curl | 40.0 | – | – |");
 });
 
 it("takes the middle of several runs", () => {

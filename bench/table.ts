@@ -81,12 +81,13 @@ export function formatTable(table: Table): string {
 export function markdownTable(table: Table): string {
   const { head, body } = cellsOf(table);
   const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
+  const cell = (text: string) => text.replaceAll("|", "\\|");
   return [
     `## ${table.name}`,
     "",
     `Claim: ${table.claim}.`,
     "",
-    ...[head, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`),
+    ...[head, rule, ...body].map((cells) => `| ${cells.map(cell).join(" | ")} |`),
     "",
     ...table.aims.map((aim) => `- **${verdict(aim).replace(":", ":**")}`),
     ...table.notes.map((note) => `- ${note}`),

@@ -50,8 +50,8 @@ export const Transfer = z
     direction: z.enum(["download", "upload"]),
     system: z.string(),
     path: z.string(),
-    /** The R2 object. Absent for an upload from a URL. */
-    key: z.string().optional(),
+    /** The R2 object. Empty for an upload from a URL. */
+    key: z.string(),
     /** Where an upload comes from that is no object: without its query, which may hold a secret. */
     url: z.string().optional(),
     status: TransferStatus,

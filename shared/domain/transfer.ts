@@ -49,6 +49,8 @@ export interface TransferRecord {
   mayWrite?: boolean;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
+  /** How many stagings were sent, answered by nothing that counts, and then not found at the site. */
+  lostStagings?: number;
   link: { state: LinkState; expiresAt?: number };
   warnings: { code: string; message: string }[];
 }
@@ -63,6 +65,8 @@ export interface TransferStep {
 export const HASH_MAX_BYTES = 1024 ** 3;
 /** A file that changes or a link that dies is staged again at most this often. */
 export const RESTAGE_MAX = 2;
+/** Requests to stage that come to nothing are made again this often, over about two hours. */
+export const LOST_STAGINGS_MAX = 30;
 
 /** From → to. Ends are final; every live status may fail or be cancelled. */
 export const TRANSFER_STEPS = {
@@ -140,6 +144,9 @@ export function judge(
   return { ok: true, proof: "size" };
 }
 
+/** Where a file comes from, for everybody to see: a query may hold a secret. */
+export const shownUrl = (url: string): string => url.replace(/\?.*$/s, "");
+
 const time = (ms: number): string => new Date(ms).toISOString();
 
 /** The transfer as everybody sees it. */
@@ -151,8 +158,8 @@ export function viewTransfer(record: TransferRecord, connection: string): Transf
     direction: record.direction,
     system: record.system,
     path: record.path,
-    key: record.url === undefined ? record.key : undefined,
-    url: record.url?.replace(/\?.*$/s, ""),
+    key: record.key,
+    url: record.url === undefined ? undefined : shownUrl(record.url),
     status: record.status,
     reason: record.reason,
     detail: record.detail,

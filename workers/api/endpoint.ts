@@ -34,6 +34,8 @@ export interface AnswerShape {
   example?: unknown;
   /** Default `application/json`. */
   contentType?: string;
+  /** What else a caller may ask for with `Accept`, by content type. */
+  also?: Record<string, z.ZodType>;
   headers?: Record<string, string>;
 }
 
@@ -50,6 +52,8 @@ export interface Spec<Query extends z.ZodObject, Body extends z.ZodType, Path ex
   query?: Query;
   body?: Body;
   bodyExample?: unknown;
+  /** Where one example cannot show it: several, by name. */
+  bodyExamples?: Record<string, unknown>;
   /** No body at all stands for `{}`. */
   bodyOptional?: true;
   /** The body is bytes, which the handler takes itself. */

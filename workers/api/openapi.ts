@@ -13,6 +13,7 @@ const PARAMS: Record<string, z.ZodType> = {
   name: PlainName.describe("A name of your choice."),
   key: z.string().describe("The object's key; it may hold slashes.").openapi({ example: "runs/42/out.nc" }),
   type: z.string().describe("An event type.").openapi({ example: "job.succeeded" }),
+  token: z.string().describe("As it stands in the address of a share link."),
   part: z.string().describe("1 to 10,000.").openapi({ example: "1" }),
 };
 
@@ -83,17 +84,25 @@ function bodyOf(spec: Spec<z.ZodObject, z.ZodType>) {
     };
   }
   if (spec.body === undefined) return {};
-  const example = spec.bodyExample === undefined ? {} : { example: spec.bodyExample };
+  const example =
+    spec.bodyExamples !== undefined
+      ? { examples: Object.fromEntries(Object.entries(spec.bodyExamples).map(([name, value]) => [name, { value }])) }
+      : spec.bodyExample === undefined
+        ? {}
+        : { example: spec.bodyExample };
   return {
     body: { required: spec.bodyOptional !== true, content: { "application/json": { schema: spec.body, ...example } } },
   };
 }
 
-function answer({ description, schema, example, contentType, headers }: AnswerShape) {
+function answer({ description, schema, example, contentType, also, headers }: AnswerShape) {
   return {
     description,
     ...(schema && {
-      content: { [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) } },
+      content: {
+        [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) },
+        ...Object.fromEntries(Object.entries(also ?? {}).map(([type, other]) => [type, { schema: other }])),
+      },
     }),
     ...(headers && {
       headers: z.object(

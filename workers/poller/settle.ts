@@ -20,9 +20,11 @@ import {
   payDebt,
   restage,
   saveDebt,
+  stageLater,
   transferRecord,
 } from "./transfers.ts";
-import { delivered, mayDeliver, placed, refusedUpload, sourceGone, verifiedUpload } from "./uploads.ts";
+import { delivered, mayDeliver, placed } from "./up-place.ts";
+import { refusedUpload, sourceGone, verifiedUpload } from "./uploads.ts";
 
 /** What the outcome of one effect means to its subject. Call inside `house.change`. */
 export function succeededEffect(
@@ -263,13 +265,7 @@ export function stagingLooked(house: House, id: string, found: { handle: Handle;
   }
   move(house, record, "refused");
   moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
-  if (transfer?.status === "staging")
-    startOver(
-      house,
-      { ...transfer, status: "staged" },
-      "staging_lost",
-      "The site's answers to several stagings were lost.",
-    );
+  if (transfer?.status === "staging") stageLater(house, transfer);
 }
 
 /** A sent effect whose outcome was never reported: it goes to its kind's reconcile step. */

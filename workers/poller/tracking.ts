@@ -4,7 +4,7 @@
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
-import { nextHandleLookMs } from "../../shared/domain/pace.ts";
+import { expectedRequests, nextHandleLookMs } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
@@ -19,34 +19,28 @@ import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
 import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
 import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
 import { isUpEffect, overdueUp } from "./up-bytes.ts";
-import { placeLooked, seen } from "./uploads.ts";
+import { lookForPlace, seen } from "./up-place.ts";
 
 const BATCH = 500;
-const ROUND_REQUESTS = 6;
-
 interface Due {
   kind: string;
   subject: string;
 }
 
-/** One pass over everything that is due. Far reads of different kinds run beside each other. */
+/** A look at the far side, begun after the commit that noted when the next one is due. */
+interface Look {
+  what: string;
+  look: () => Promise<void>;
+}
+
+/**
+ * One pass over everything that is due. Far reads of different kinds run beside each other. First of all, in one commit,
+ * everything gets its next time, which arms the alarm: whatever becomes of the looks, they are brought back.
+ */
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
-  const due = house.rows<Due>(
-    "SELECT kind, subject FROM agenda WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-    house.now(),
-    BATCH,
-  );
-  const far: Promise<void>[] = [];
-  house.change(() => {
-    for (const item of due) attendLocal(house, item);
-  });
-  for (const { kind, subject } of due) {
-    if (kind === "round") far.push(guarded(desk, `round ${subject}`, () => round(desk, subject)));
-    else if (kind === "handles") far.push(guarded(desk, "handles", () => observeHandles(desk)));
-    else if (kind === "effect") far.push(guarded(desk, `look-up ${subject}`, () => lookUp(desk, subject)));
-  }
-  await Promise.all(far);
+  const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendTo(desk, item) ?? []));
+  await Promise.all(looks.map(({ what, look }) => guarded(desk, what, look)));
 }
 
 async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
@@ -60,28 +54,34 @@ async function guarded(desk: Desk, what: string, work: () => Promise<void>): Pro
   }
 }
 
-/** What needs no answer from outside. */
-function attendLocal(house: House, { kind, subject }: Due): void {
+/** Does what needs no answer from outside, and answers what does. Call inside `house.change`. */
+function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
+  const { house } = desk;
   switch (kind) {
+    case "round":
+      return beginRound(desk, subject);
+    case "handles":
+      return beginHandles(desk);
     case "effect":
-      attendEffect(house, subject);
-      break;
+      return effect(house, subject)?.state === "unknown"
+        ? beginLookUp(desk, subject)
+        : void attendEffect(house, subject);
     case "lane":
       house.hint({ queue: "callbacks", message: { v: 1, connection: house.name } });
       house.due("lane", subject, house.now() + 15_000);
-      break;
+      return;
     case "debt": {
       // The calendar is the last proof: a presigned link is dead after its expiry.
       const debt = debtRecord(house, subject);
       house.notDue("debt", subject);
       if (debt?.state === "unreleasable") moveDebt(house, debt, "expires");
-      break;
+      return;
     }
     case "retention":
       retire(house);
-      break;
+      return;
     default:
-      break;
+      return;
   }
 }
 
@@ -98,33 +98,41 @@ function attendEffect(house: House, id: string): void {
 
 // ----------------------------------------------------------------------------------------------------------------- rounds
 
-async function round(desk: Desk, system: string): Promise<void> {
+function beginRound(desk: Desk, system: string): Look | undefined {
   const { house, site } = desk;
-  const { requestsPerMinute } = site.config();
   const jobs = trackedJobs(house, system);
   if (jobs.length === 0) {
-    house.change(() => house.notDue("round", system));
-    return;
+    house.notDue("round", system);
+    return undefined;
   }
-  const wait = site.take(ROUND_REQUESTS, "poll");
+  const granted = expectedRequests(house.lastRounds.get(system));
+  const wait = site.take(granted, "poll");
   if (wait !== undefined) {
-    house.change(() => house.due("round", system, wait));
-    return;
+    house.due("round", system, wait);
+    return undefined;
   }
-  const pace = () => paceRound(house, system, requestsPerMinute);
+  paceRound(house, system, site.config().requestsPerMinute, jobs);
+  return { what: `round ${system}`, look: () => round(desk, system, jobs, granted) };
+}
+
+async function round(desk: Desk, system: string, jobs: readonly JobRecord[], granted: number): Promise<void> {
+  const { house, site } = desk;
   const { firecrest, requests } = site.client();
   try {
     const seen = await firecrest.round(
       system,
       jobs.map((job) => tracked(job, house.now())),
     );
-    // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
-    // round that never ends is brought back by the next alarm.
+    // One commit. A round that sees nothing new writes nothing: its next time stands since before it began, unless that
+    // was only guessed, or has come meanwhile.
     house.change(() => {
       house.counted.rounds++;
       siteAnswered(house);
-      applyRound(house, jobs, seen);
-      pace();
+      const news = applyRound(house, jobs, seen);
+      const isFirst = !house.lastRounds.has(system);
+      house.lastRounds.set(system, requests());
+      if (news || isFirst || house.isDue("round", system))
+        paceRound(house, system, site.config().requestsPerMinute, trackedJobs(house, system));
     });
     if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
     house.log({
@@ -136,17 +144,15 @@ async function round(desk: Desk, system: string): Promise<void> {
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
     });
-  } catch (error) {
-    house.change(pace);
-    throw error;
   } finally {
-    site.settle(ROUND_REQUESTS, requests());
+    site.settle(granted, requests());
   }
 }
 
-/** Call inside `house.change`. */
-function applyRound(house: House, jobs: readonly JobRecord[], round: Round): void {
+/** Whether anything was new. Call inside `house.change`. */
+function applyRound(house: House, jobs: readonly JobRecord[], round: Round): boolean {
   const now = house.now();
+  let news = false;
   const stepOf = (job: JobRecord): Step | undefined => {
     const observation = round.seen.get(job.schedulerId ?? "");
     if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
@@ -157,8 +163,11 @@ function applyRound(house: House, jobs: readonly JobRecord[], round: Round): voi
     if (stepOf(before)?.changed !== true) continue;
     const job = jobRecord(house, before.id);
     const step = job && stepOf(job);
-    if (step !== undefined) applyJob(house, step);
+    if (step === undefined) continue;
+    applyJob(house, step);
+    news = true;
   }
+  return news;
 }
 
 const YOUNG_MS = 60_000;
@@ -187,19 +196,21 @@ function tracked(job: JobRecord, now: number): TrackedJob {
 
 // ---------------------------------------------------------------------------------------------------------------- handles
 
-/** Looks at every pending task and staging, in as few requests as the API allows. */
-async function observeHandles(desk: Desk): Promise<void> {
+function beginHandles(desk: Desk): Look | undefined {
   const { house, site } = desk;
   const pending = effectsWithHandle(house);
-  house.change(() =>
-    pending.length === 0 ? house.notDue("handles", "") : house.due("handles", "", house.now() + 30_000),
-  );
-  if (pending.length === 0) return;
-  const wait = site.take(1, "poll");
-  if (wait !== undefined) {
-    house.change(() => house.due("handles", "", wait));
-    return;
+  if (pending.length === 0) {
+    house.notDue("handles", "");
+    return undefined;
   }
+  const wait = site.take(1, "poll");
+  house.due("handles", "", wait ?? house.now() + 30_000);
+  return wait === undefined ? { what: "handles", look: () => observeHandles(desk, pending) } : undefined;
+}
+
+/** Looks at every pending task and staging, in as few requests as the API allows. */
+async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Promise<void> {
+  const { house, site } = desk;
   const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
   const { firecrest, requests } = site.client();
   try {
@@ -310,13 +321,16 @@ const moveDebtExpiry = <T extends { link: { state: string; expiresAt?: number } 
 // ---------------------------------------------------------------------------------------------------------------- look-ups
 
 /** An effect whose outcome is unknown and whose look is due. */
+function beginLookUp(desk: Desk, id: string): Look | undefined {
+  const wait = desk.site.take(2, "user");
+  desk.house.due("effect", id, wait ?? desk.house.now() + 60_000);
+  return wait === undefined ? { what: `look-up ${id}`, look: () => lookUp(desk, id) } : undefined;
+}
+
 async function lookUp(desk: Desk, id: string): Promise<void> {
   const { house, site } = desk;
   const record = effect(house, id);
   if (record?.state !== "unknown") return;
-  const wait = site.take(2, "user");
-  house.change(() => house.due("effect", id, wait ?? house.now() + 60_000));
-  if (wait !== undefined) return;
   const { firecrest, requests } = site.client();
   const sentAt = record.doc.ambiguity?.sentAt ?? record.sentAt ?? house.now();
   try {
@@ -351,14 +365,13 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
       );
     } else if (record.kind === "upload") {
-      const transfer = transferRecord(house, record.subject);
-      if (transfer === undefined) return;
-      const handle = await firecrest.findUpload(transfer.system, transfer.path, sentAt);
-      siteAnswered(house);
-      house.change(() => placeLooked(house, id, handle));
+      await lookForPlace(desk, record, firecrest, sentAt);
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
+    // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
+    else if (record.kind === "stage" && error instanceof FirecrestError && error.retry === "never")
+      house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {

@@ -3,8 +3,10 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedTransfer, type LinkState } from "../../shared/contract/states.ts";
 import type { Transfer, TransfersQuery } from "../../shared/contract/transfer.ts";
+import { retryDelayMs } from "../../shared/domain/effect.ts";
 import { type Announcement, isWanted, type JobRecord } from "../../shared/domain/job.ts";
 import {
+  LOST_STAGINGS_MAX,
   linkMoved,
   moved,
   type TransferRecord,
@@ -133,9 +135,9 @@ export function startDownload(house: House, record: TransferRecord, api: Api): T
 }
 
 /** Plans a staging: the debt opens in the same transaction. */
-export function planStaging(house: House, record: TransferRecord): TransferRecord {
+export function planStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
   const now = house.now();
-  const effect = plan(house, "stage", record.id);
+  const effect = plan(house, "stage", record.id, { delayMs });
   saveDebt(
     house,
     { id: effect, transferId: record.id, state: "owed", openedAt: now, system: record.system, releases: 0 },
@@ -153,6 +155,23 @@ export function restage(house: House, record: TransferRecord): TransferRecord {
   house.run("DELETE FROM parts WHERE transfer = ?", record.id);
   return planStaging(house, { ...record, restaged: record.restaged + 1 });
 }
+
+/** A staging that is not there although it was sent is sent again, ever later: an outage of the site costs time, not the file. */
+export function stageLater(house: House, record: TransferRecord): TransferRecord {
+  const lostStagings = (record.lostStagings ?? 0) + 1;
+  if (lostStagings > LOST_STAGINGS_MAX)
+    return failTransfer(
+      house,
+      record,
+      "staging_lost",
+      `The site took none of ${lostStagings} requests to stage the file.`,
+    );
+  const again: TransferRecord = { ...record, status: "staged", lostStagings };
+  return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
+}
+
+const NOBODY_KNOWS_WHERE =
+  "The path is relative, and the site no longer tells where the job worked. Give the job a workingDirectory, or the output an absolute path.";
 
 /** Called when a job ends: wanted outputs start, others are cancelled. */
 export function endOutputs(house: House, job: JobRecord): void {
@@ -177,6 +196,7 @@ export function endOutputs(house: House, job: JobRecord): void {
     }
     const resolved = resolvePath(job.workingDirectory, output.path);
     if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
+    else if (job.workingDirectory === undefined) failTransfer(house, record, "invalid_path", NOBODY_KNOWS_WHERE);
     else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
   }
 }

@@ -10,7 +10,8 @@ import { linkBinding } from "./far.ts";
 import { openForm, sealedForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { applyTransfer, debtRecord, failTransfer, openDebts, transferRecord } from "./transfers.ts";
-import { again, allSent, discardSpool, payUpload, place, placing, sendDoubtful, sourceGone } from "./uploads.ts";
+import { allSent, placing, sendDoubtful } from "./up-place.ts";
+import { again, discardSpool, payUpload, place, sourceGone } from "./uploads.ts";
 
 const SEGMENT_MS = 45_000;
 /** Links of parts that one invocation is given at most. */

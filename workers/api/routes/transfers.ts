@@ -1,6 +1,7 @@
 /** Transfers: one file between an HPC path and an object. */
+import { OpenReceipt } from "../../../shared/contract/receipt.ts";
 import { Transfer, TransferRequest, TransfersQuery } from "../../../shared/contract/transfer.ts";
-import { pageOf } from "../../../shared/contract/words.ts";
+import { pageOf, z } from "../../../shared/contract/words.ts";
 import { given, json } from "../answers.ts";
 import type { Call, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
@@ -27,7 +28,7 @@ export function transferRoutes({ guarded }: Routes): void {
         "`download` is from the HPC side to object storage, `upload` the other way, from an object or a URL: `stored` then means that the file was looked at where it belongs. Nothing appears under its key before it is proven to be the file.",
       scope: "transfers:write",
       body: TransferRequest,
-      bodyExample: EXAMPLE.transferRequest,
+      bodyExamples: { download: EXAMPLE.transferRequest, upload: EXAMPLE.uploadRequest },
       repeatable: true,
       answers: { 202: accepted },
     },
@@ -61,9 +62,38 @@ export function transferRoutes({ guarded }: Routes): void {
       tag,
       summary: "One transfer",
       scope: "transfers:read",
-      answers: { 200: { description: "The transfer as it is.", schema: Transfer, example: EXAMPLE.transfer } },
+      answers: { 200: { description: "The transfer as it is.", schema: Transfer, example: EXAMPLE.upload } },
     },
     async ({ tracker, caller, params }) => json(200, given(await tracker.transfer(caller, params.id))),
+  );
+
+  guarded(
+    {
+      id: "getReceipt",
+      method: "get",
+      path: `${transfer}/receipt`,
+      tag,
+      summary: "A signed receipt of a stored transfer",
+      description:
+        "A compact JWS over path, key, sizes, hashes, proof, times and what became of the staged links. Verify it offline with the connection's public keys (`/.well-known/webhook-keys/{c}`); its header has `typ: firewatch-receipt+jws`. With `Accept: application/json` also decoded.",
+      scope: "transfers:read",
+      answers: {
+        200: {
+          description: "The receipt as of now.",
+          schema: z.string(),
+          contentType: "application/jose",
+          also: { "application/json": OpenReceipt },
+          headers: { Vary: "Accept" },
+        },
+        409: { description: "The transfer is not stored." },
+      },
+    },
+    async ({ tracker, caller, params, request }) => {
+      const made = given(await tracker.receipt(caller, params.id));
+      const wantsJson = /application\/json/i.test(request.headers.get("accept") ?? "");
+      if (wantsJson) return json(200, made, { vary: "accept" });
+      return new Response(made.jws, { headers: { "content-type": "application/jose", vary: "accept" } });
+    },
   );
 
   guarded(
