@@ -81,6 +81,7 @@ const DEFINITE = new Set([
   "not_a_directory",
   "invalid_path",
   "too_large",
+  "no_space",
   "not_supported",
   "scheduler_refused",
 ]);

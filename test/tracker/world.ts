@@ -390,6 +390,10 @@ export class World {
     await this.#objects.put(`${this.house.name}/${key}`, content);
   }
 
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(`${this.house.name}/${key}`);
+  }
+
   /** Everything that lies in R2 beside the objects of connections: nothing, when no upload is on its way. */
   async spooled(): Promise<string[]> {
     const { objects } = await this.#objects.list({ prefix: `.uploads/${this.house.name}/` });

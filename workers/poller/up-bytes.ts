@@ -198,6 +198,11 @@ function apply(house: House, record: EffectRecord, transfer: TransferRecord, out
       if (transfer.status !== "staging") return;
       const { sha256: _, ...plain } = transfer;
       const { bytes, etag, sha256 } = outcome;
+      if (transfer.verify === "hash" && sha256 === undefined) {
+        const detail = "Files of more than 1 GiB are not hashed, and hash was asked for. Ask for verify: size.";
+        failTransfer(house, transfer, "not_provable", detail);
+        return;
+      }
       const { uploadId: _done, ...source } = transfer.source ?? {};
       place(house, {
         ...plain,

@@ -1,7 +1,7 @@
 /** The file that goes up: an object that is there, or one that is made of a file from elsewhere. */
 import type { ByteOutcome, UpSource, UpWork } from "../../shared/contract/rpc.ts";
 import { MAX_REDIRECTS } from "../../shared/egress/egress.ts";
-import { asFailure, CopyFailure } from "./failure.ts";
+import { asFailure, CopyFailure, Stopped } from "./failure.ts";
 import { objectOptions } from "./finish.ts";
 import { type Range, wholeNumber } from "./source.ts";
 import { BodyReader, Hash, pump } from "./stream.ts";
@@ -78,7 +78,10 @@ export async function fetchSource(work: WorkOf<"fetch">, session: UpSession): Pr
       partBytes: PART_BYTES,
       totalBytes: promised ?? 0,
     });
-    if (!go) stop.signal.throwIfAborted();
+    if (!go) {
+      await upload.abort();
+      throw new Stopped("the Tracker said stop");
+    }
     const stored = [await upload.uploadPart(1, first)];
     while (!parts.ended) {
       stop.signal.throwIfAborted();
