@@ -1,4 +1,5 @@
 /** Jobs: what a caller asks for, and what everybody sees. */
+import { FileOperation } from "./file.ts";
 import { JobReason, JobStatus, TransferStatus } from "./states.ts";
 import {
   HpcPath,
@@ -186,6 +187,8 @@ export const Job = z
     /** `watched`: somebody else submitted it. */
     watched: z.boolean().optional(),
     inputs: z.array(z.object({ transferId: TransferId, path: z.string(), status: TransferStatus })).optional(),
+    /** A file operation that the site runs as a job: it has succeeded when the files prove it. */
+    operation: FileOperation.optional(),
     outputs: z.array(z.object({ transferId: TransferId, path: z.string(), key: z.string(), status: TransferStatus })),
     warnings: z.array(Warning),
   })

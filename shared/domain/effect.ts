@@ -23,6 +23,7 @@ export const FAR_EFFECTS = [
   "prepare",
   "upload",
   "deliver",
+  "file_job",
 ] as const;
 export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty", "inspect", "fetch", "send", "discard"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
@@ -51,6 +52,7 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   prepare: 120_000,
   upload: 120_000,
   deliver: 120_000,
+  file_job: 90_000,
   copy: 90_000,
   complete: 120_000,
   abort: 60_000,
@@ -72,6 +74,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   prepare: 4,
   upload: 5,
   deliver: 1,
+  file_job: 6,
   copy: 0,
   complete: 0,
   abort: 0,
@@ -84,12 +87,12 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only a submission, a staging and an upload leave something behind that a second one would double.
+ * A submission, a staging, an upload and a file job leave something behind that a second one would double or undo.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return kind === "submit" || kind === "stage" || kind === "upload" ? "check" : "again";
+  return kind === "submit" || kind === "stage" || kind === "upload" || kind === "file_job" ? "check" : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

@@ -8,10 +8,10 @@ describe("the route of a file", () => {
     [0, {}, "direct"],
     [MIB - 4096, {}, "direct"],
     [MIB - 4095, {}, "staged"],
-    [3 * MIB, { directMaxBytes: 5 * MIB }, "direct"],
+    [3 * MIB, { directUploadMaxBytes: 5 * MIB }, "direct"],
     // However much the site takes: the direct route holds the file in memory.
-    [5 * MIB, { directMaxBytes: 100 * MIB }, "staged"],
-    [0, { directMaxBytes: 0 }, "direct"],
+    [5 * MIB, { directUploadMaxBytes: 100 * MIB }, "staged"],
+    [0, { directUploadMaxBytes: 0 }, "direct"],
     [6 * MIB, { stagingMaxBytes: 6 * MIB }, "staged"],
     [6 * MIB + 1, { stagingMaxBytes: 6 * MIB }, undefined],
   ] as const)("of %i bytes at a site with %j is %s", (bytes, limits, route) => {

@@ -20,13 +20,13 @@ const FORM_BYTES = 4 * 1024;
 export const FETCH_MAX_BYTES = 5 * 1024 ** 3;
 
 export interface SiteLimits {
-  directMaxBytes?: number;
+  directUploadMaxBytes?: number;
   stagingMaxBytes?: number;
 }
 
 /** How a file of that size goes up; undefined where the site takes none so large. */
 export function routeOf(bytes: number, limits: SiteLimits): "direct" | "staged" | undefined {
-  const direct = Math.min(DIRECT_MAX_BYTES, limits.directMaxBytes ?? DIRECT_DEFAULT_BYTES) - FORM_BYTES;
+  const direct = Math.min(DIRECT_MAX_BYTES, limits.directUploadMaxBytes ?? DIRECT_DEFAULT_BYTES) - FORM_BYTES;
   // Neither API stages empty files.
   if (bytes <= Math.max(0, direct)) return "direct";
   return bytes <= (limits.stagingMaxBytes ?? Number.POSITIVE_INFINITY) ? "staged" : undefined;

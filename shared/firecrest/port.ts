@@ -54,7 +54,10 @@ export interface SiteParameters {
   objectStorage?: string;
   stagingTtlSeconds?: number;
   stagingMaxBytes?: number;
+  /** Of one file, read in one command. */
   directMaxBytes?: number;
+  /** Of one file, sent in one request. */
+  directUploadMaxBytes?: number;
   commandTimeoutSeconds?: number;
 }
 
@@ -152,7 +155,8 @@ export interface Round {
 export type HandleState =
   /**
    * `upload`: v1 shows the form for as long as it waits for the file, and may show the link of what will be staged.
-   * `retrying`: it could not put the file in its place, and tries again by itself.
+   * `retrying`: it could not put the file in its place, and tries again by itself. `handle`: what the operation is known by
+   * from now on. `schedulerState`: of the job that carries it.
    */
   | {
       state: "working";
@@ -160,6 +164,8 @@ export type HandleState =
       upload?: UploadForm;
       staging?: { url: string; expiresAt: number };
       retrying?: boolean;
+      handle?: Handle;
+      schedulerState?: string;
     }
   | {
       state: "done";
@@ -172,7 +178,13 @@ export type HandleState =
       warning?: string;
     }
   /** `certain: false` = it may still have had its effect (v1 task 400 after sbatch, deadline). */
-  | { state: "failed"; certain: boolean; message: string; code: import("./errors.ts").FirecrestErrorCode }
+  | {
+      state: "failed";
+      certain: boolean;
+      message: string;
+      code: import("./errors.ts").FirecrestErrorCode;
+      schedulerState?: string;
+    }
   /** The site has forgotten it. */
   | { state: "gone" };
 
@@ -245,7 +257,7 @@ export interface FileOps {
 }
 
 export type FileJob =
-  | { op: "move" | "copy" | "compress" | "extract" | "rsync"; from: string; to: string }
+  | { op: "move" | "copy" | "compress" | "extract" | "rsync"; from: string; to: string; dereference?: boolean }
   | { op: "remove"; path: string };
 
 /** One lookup of a job by the exact name that we gave it. */

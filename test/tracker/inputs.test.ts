@@ -60,7 +60,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("gets a directory of its own where it names none, and works there", () =>
@@ -80,7 +80,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         expect(await world.file(`${directory}/out.txt`)).toBeDefined();
       },
       {},
-      api,
+      { api },
     ));
 
   it("fails with the name of the input that cannot be had, runs nothing and fetches nothing", () =>
@@ -109,7 +109,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("can be cancelled before any step, and takes its inputs with it", () =>
@@ -146,7 +146,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         }
       },
       {},
-      api,
+      { api },
     ));
 
   it.each([
@@ -169,7 +169,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ),
   );
 
@@ -190,7 +190,7 @@ describe.each(["v1", "v2"] as Api[])("a job with inputs on %s", (api) => {
         expect(await world.jobsOnMachine()).toBe(1);
       },
       {},
-      api,
+      { api },
     ));
 });
 

@@ -43,7 +43,7 @@ describe.each(["v1", "v2"] as Api[])("on %s, a Worker killed in the middle", (ap
             if (kind !== "release") expect(world.crash).toBeUndefined();
           },
           { quirks: api === "v1" ? "1.16.6" : "none" },
-          api,
+          { api },
         ));
     }
   }
@@ -55,7 +55,7 @@ describe.each(["v1", "v2"] as Api[])("on %s, a Worker killed in the middle", (ap
         await arrives(world, api, size);
       },
       {},
-      api,
+      { api },
     ),
   );
 
@@ -67,7 +67,7 @@ describe.each(["v1", "v2"] as Api[])("on %s, a Worker killed in the middle", (ap
         await arrives(world, api, size);
       },
       {},
-      api,
+      { api },
     ),
   );
 });
@@ -106,7 +106,7 @@ describe.each(["v1", "v2"] as Api[])("%s, when it is", (api) => {
           expect(world.firecrest.faults.list().map(({ struck }) => struck)).toEqual([1]);
         },
         {},
-        api,
+        { api },
       ),
     );
 });

@@ -51,7 +51,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("an object that is removed on the way is missing", () =>
@@ -66,7 +66,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         expect(await world.file(TARGET)).toBeUndefined();
       },
       {},
-      api,
+      { api },
     ));
 
   it("links that are dead before they are used are asked for again", () =>
@@ -83,7 +83,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("a store that never takes the file ends it, with what is left of it released", () =>
@@ -99,7 +99,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         expect(staged(world)).toEqual([]);
       },
       {},
-      api,
+      { api },
     ));
 
   it("a site without room for a file that large says so before anything moves", () =>
@@ -115,7 +115,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("a small file meets a full disk with the site's own words", () =>
@@ -130,7 +130,7 @@ describe.each(["v1", "v2"] as Api[])("on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 });
 
@@ -177,7 +177,7 @@ describe("a v2 site that reports success and has written nothing", () => {
         await nothingLeft(world);
       },
       {},
-      "v2",
+      { api: "v2" },
     ));
 
   it("is not believed where the older file is as long", () =>
@@ -193,6 +193,6 @@ describe("a v2 site that reports success and has written nothing", () => {
         await nothingLeft(world);
       },
       {},
-      "v2",
+      { api: "v2" },
     ));
 });

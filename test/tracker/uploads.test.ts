@@ -32,7 +32,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ),
   );
 
@@ -59,7 +59,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it("refuses a target that exists, before anything moves, and replaces it when asked to", () =>
@@ -80,7 +80,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ));
 
   it.each([
@@ -97,7 +97,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         await nothingLeft(world);
       },
       {},
-      api,
+      { api },
     ),
   );
 
@@ -112,7 +112,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         expect(await world.file("/scratch/alice/b")).toEqual(await world.file("/scratch/alice/a"));
       },
       {},
-      api,
+      { api },
     ));
 
   it("can be cancelled before any of its steps", () =>
@@ -140,7 +140,7 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         }
       },
       {},
-      api,
+      { api },
     ));
 });
 

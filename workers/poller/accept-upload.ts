@@ -1,11 +1,11 @@
 /** An upload that somebody asks for becomes a row. */
-import type { Answer, FieldProblem } from "../../shared/contract/rpc.ts";
+import type { Answer } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { checkPath } from "../../shared/firecrest/paths.ts";
-import { ADDRESS_REFUSED, type Desk, invalid, newTransfer, type Options, systemProblems } from "./accept.ts";
+import { type Desk, invalid, newTransfer, type Options } from "./accept.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { transferProblems } from "./examine.ts";
 import { insertTransfer, isKeyTaken } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
 
@@ -16,15 +16,8 @@ export function acceptUpload(
   options: Options,
 ): Answer<{ transfer: Transfer; replayed: boolean }> {
   const { house } = desk;
-  const { api, account } = desk.site.config();
-  const problems: FieldProblem[] = systemProblems(desk, actor, request.system);
-  const unusable = checkPath(api, "stage_upload", request.path);
-  if (unusable !== undefined) problems.push({ field: "/path", message: unusable });
-  if (request.path.endsWith("/")) problems.push({ field: "/path", message: "must be the file, not its directory" });
-  if (request.verify === "manifest")
-    problems.push({ field: "/verify", message: "an upload has no manifest; use hash (up to 1 GiB) or size" });
-  if (request.url !== undefined && desk.egress.refusal(request.url) !== undefined)
-    problems.push({ field: "/url", message: ADDRESS_REFUSED });
+  const { account } = desk.site.config();
+  const problems = transferProblems(desk, actor, request);
   if (problems.length > 0) return invalid(problems);
 
   const charged = request.account ?? account;

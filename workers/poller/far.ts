@@ -8,12 +8,14 @@ import type { Retry } from "../../shared/contract/states.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
 import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
-import type { FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
-import { type Desk, pingUrl } from "./accept.ts";
+import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
+import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
+import { pingUrl } from "./examine.ts";
 import { sealForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { beginOperation, logsOf } from "./operations.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
 import type { SiteConfig } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
@@ -24,11 +26,13 @@ import { sourceOf } from "./up-bytes.ts";
 export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
-  | { kind: "stage"; path: string; symlink?: string; account?: string }
+  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number }
   | { kind: "verify"; path: string; wantsHash: boolean }
   /** The link is opened for this call: a secret. `how`: see `DebtRecord`. */
   | { kind: "release"; handle: Handle; url: string; how: "ask" | "look" | "abandon" }
   | { kind: "tidy"; path: string }
+  | { kind: "tidy"; handle: Handle }
+  | { kind: "file_job"; job: FileJob; account?: string }
   | { kind: "prepare"; jobId: string }
   | UploadWork
 );
@@ -90,6 +94,7 @@ export type FarOutcome =
   | { kind: "verified"; stat: FileStat; sha256?: string }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
+  | { kind: "started"; handle: Handle }
   | { kind: "prepared"; workingDirectory: string }
   /** The file is small and its target free. */
   | { kind: "free" }
@@ -139,6 +144,7 @@ export const linkBinding = (house: House, debtId: string) => ({
 function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
   const { house } = desk;
   const site: SiteConfig = desk.site.config();
+  const maxBytes = desk.site.facts()?.parameters.stagingMaxBytes;
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
@@ -167,6 +173,7 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
           site,
           system: transfer.system,
           path: transfer.path,
+          ...(maxBytes === undefined ? {} : { maxBytes }),
           ...(symlink === undefined ? {} : { symlink }),
           ...(account === undefined ? {} : { account }),
         },
@@ -192,7 +199,14 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
       const work: FarWork = { kind: "release", site, system, handle, url: "", how };
       return { work, debt: debt.id, ...(debt.sealedLink === undefined ? {} : { sealedLink: debt.sealedLink }) };
     }
+    case "file_job": {
+      const begun = beginOperation(house, record);
+      return begun && { work: { kind: "file_job", site, ...begun } };
+    }
     case "tidy": {
+      const job = jobRecord(house, record.subject);
+      const handle = job && logsOf(house, job.id);
+      if (handle !== undefined) return { work: { kind: "tidy", site, system: handle.system, handle } };
       const transfer = transferRecord(house, record.subject);
       return transfer?.symlink === undefined
         ? undefined

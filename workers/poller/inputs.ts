@@ -8,25 +8,13 @@ import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import { endedByUs, type JobRecord } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { checkPath, resolvePath } from "../../shared/firecrest/paths.ts";
-import type { Api } from "../../shared/firecrest/port.ts";
+import { resolvePath } from "../../shared/firecrest/paths.ts";
 import { newTransfer } from "./accept.ts";
 import { type EffectRecord, effectsOf, move, plan, withdraw } from "./effects.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, saveJob } from "./jobs.ts";
 import { applyTransfer, failTransfer, insertTransfer, isKeyTaken, transferRecord } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
-
-/** Stands for the directory that the site has not told yet: it is of plain letters, whatever it is. */
-const SOME_DIRECTORY = "/w";
-
-export function inputProblems({ inputs = [], workingDirectory }: JobRequest, api: Api): FieldProblem[] {
-  return inputs.flatMap(({ path }, n) => {
-    const resolved = resolvePath(workingDirectory ?? SOME_DIRECTORY, path);
-    const problem = resolved.ok ? checkPath(api, "stage_upload", resolved.path) : resolved.message;
-    return problem === undefined ? [] : [{ field: `/inputs/${n}/path`, message: problem }];
-  });
-}
 
 /** The uploads that a job's inputs become, with whole paths as far as they are known. */
 export function inputsOf(
