@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
 import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
-import type { Transfer } from "../../shared/contract/transfer.ts";
+import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
@@ -275,7 +275,7 @@ export class World {
       sleep: this.house.sleep,
       log: () => {},
     });
-    const outcome = await perform(begun.work, client);
+    const outcome = await perform(begun.work, client, this.#objects);
     if (this.#dies(begun.work.kind, "after")) return;
     await far.finish(this.desk, id, outcome);
   }
@@ -402,6 +402,39 @@ export class World {
 
   owed(): number {
     return this.house.row<{ n: number }>("SELECT count(*) AS n FROM debts WHERE open = 1")?.n ?? 0;
+  }
+
+  async put(key: string, content: Uint8Array | string): Promise<void> {
+    await this.#objects.put(`${this.house.name}/${key}`, content);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(`${this.house.name}/${key}`);
+  }
+
+  /** Everything that lies in R2 beside the objects of connections: nothing, when no upload is on its way. */
+  async spooled(): Promise<string[]> {
+    const { objects } = await this.#objects.list({ prefix: `.uploads/${this.house.name}/` });
+    return objects.map(({ key }) => key);
+  }
+
+  /** A file on the machine; undefined where there is none. */
+  async file(path: string): Promise<Uint8Array | undefined> {
+    const { files } = await this.firecrest.host.as("alice");
+    const there = await files.stat(path, {}).catch(() => undefined);
+    if (there === undefined) return undefined;
+    return new Uint8Array(await new Response((await files.read(path)).body).arrayBuffer());
+  }
+
+  async upload(path: string, from: Partial<TransferRequest>): Promise<Transfer> {
+    const answer = await acceptTransfer(
+      this.desk,
+      ACTOR,
+      { direction: "upload", system: "cluster", path, ...from },
+      { origin: ORIGIN },
+    );
+    if (!answer.ok) throw new Error(JSON.stringify(answer));
+    return answer.value.transfer;
   }
 
   async object(key: string): Promise<Uint8Array | undefined> {

@@ -19,6 +19,8 @@ import { retire } from "./retention.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { isUpEffect, overdueUp } from "./up-bytes.ts";
+import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
@@ -95,7 +97,8 @@ function attendEffect(house: House, id: string): void {
   if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isUpEffect(record.kind)) overdueUp(house, record);
+    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
     else overdue(house, record);
   }
 }
@@ -252,11 +255,13 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
       );
+    } else if (record.kind === "upload") {
+      await lookForPlace(desk, record, firecrest, sentAt);
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
     // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
-    else if (error instanceof FirecrestError && error.retry === "never")
+    else if (record.kind === "stage" && error instanceof FirecrestError && error.retry === "never")
       house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
