@@ -1,5 +1,6 @@
 /** Connections: one FirecREST deployment, one credential. Secrets go in and never come out. */
-import { Time, WebUrl, z } from "./words.ts";
+import { NewKey } from "./access.ts";
+import { ConnectionName, Time, WebUrl, z } from "./words.ts";
 
 const Secret = z.string().min(1).max(4096);
 
@@ -68,6 +69,30 @@ export const SystemView = z
   .openapi("System");
 export type SystemView = z.infer<typeof SystemView>;
 
+/** Nodes, partitions and reservations of a system, in the scheduler's words. */
+export const NodeView = z
+  .object({
+    name: z.string(),
+    states: z.array(z.string()),
+    partitions: z.array(z.string()),
+    features: z.array(z.string()),
+  })
+  .openapi("Node");
+export const PartitionView = z
+  .object({ name: z.string(), states: z.array(z.string()), cpus: z.number().optional(), nodes: z.number().optional() })
+  .openapi("Partition");
+export const ReservationView = z
+  .object({
+    name: z.string(),
+    state: z.string().optional(),
+    nodes: z.string().optional(),
+    /** Only where the site tells times with their zone (v2). */
+    startsAt: Time.optional(),
+    endsAt: Time.optional(),
+  })
+  .openapi("Reservation");
+export type MachinePart = "nodes" | "partitions" | "reservations";
+
 export const ConnectionHealth = z.object({
   state: z.enum(["unknown", "healthy", "unhealthy"]),
   since: Time.optional(),
@@ -99,3 +124,33 @@ export const Connection = z
   })
   .openapi("Connection");
 export type Connection = z.infer<typeof Connection>;
+
+/** `ownerKey`: for who made it with an invitation, and in this answer only. */
+export const MadeConnection = Connection.extend({ ownerKey: NewKey.optional() }).openapi("MadeConnection");
+export type MadeConnection = z.infer<typeof MadeConnection>;
+
+/** Lets one person make one connection and own it, so that its credential passes through nobody else's hands. */
+export const InvitationRequest = z
+  .strictObject({
+    connection: ConnectionName,
+    /** Default 72, at most 14 days. */
+    hours: z.number().int().min(1).max(336).optional(),
+  })
+  .openapi("InvitationRequest");
+export type InvitationRequest = z.infer<typeof InvitationRequest>;
+
+/** The invitation is in this answer and nowhere else. */
+export const Invitation = z
+  .object({
+    id: z.string(),
+    connection: ConnectionName,
+    invitation: z.string(),
+    /** Where the person puts their connection, with the invitation as their Bearer token. */
+    url: z.string(),
+    expiresAt: Time,
+  })
+  .openapi("Invitation");
+export type Invitation = z.infer<typeof Invitation>;
+
+/** What an invitation begins with; the rest is sealed. */
+export const INVITATION_PREFIX = "fwi_";

@@ -15,7 +15,16 @@ import type { Moving } from "./progress.ts";
 /** Kinds with a handful of entries, which change all the time: only the others are worth an index. */
 const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
 
-export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "objects" | "health";
+export type AgendaKind =
+  | "effect"
+  | "round"
+  | "handles"
+  | "watch"
+  | "lane"
+  | "debt"
+  | "retention"
+  | "objects"
+  | "health";
 
 type Hint =
   | { queue: "commands"; message: CommandMessage }

@@ -4,30 +4,32 @@
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
-import { expectedRequests, nextHandleLookMs } from "../../shared/domain/pace.ts";
+import { expectedRequests } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
+import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { copyStaged } from "./bytes.ts";
 import { beginCensus } from "./census.ts";
-import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
-import { linkBinding } from "./far.ts";
+import { effect, hintAt, move } from "./effects.ts";
+import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
-import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
+import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
+import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
-import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
-import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
-import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { overdue, stagingLooked } from "./settle.ts";
+import { looked } from "./submission.ts";
+import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
+
 interface Due {
   kind: string;
   subject: string;
 }
 
 /** A look at the far side, begun after the commit that noted when the next one is due. */
-interface Look {
+export interface Look {
   what: string;
   look: () => Promise<void>;
 }
@@ -65,6 +67,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
       return effect(house, subject)?.state === "unknown"
         ? beginLookUp(desk, subject)
         : void attendEffect(house, subject);
+    case "watch":
+      return beginNameLook(desk, subject);
     case "lane":
       house.hint({ queue: "callbacks", message: { v: 1, connection: house.name } });
       house.due("lane", subject, house.now() + 15_000);
@@ -117,7 +121,8 @@ function beginRound(desk: Desk, system: string): Look | undefined {
 
 async function round(desk: Desk, system: string, jobs: readonly JobRecord[], granted: number): Promise<void> {
   const { house, site } = desk;
-  const { firecrest, requests } = site.client();
+  const { firecrest, requests, requestIds } = site.client();
+  const startedAt = house.now();
   try {
     const seen = await firecrest.round(
       system,
@@ -143,6 +148,8 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
       seen: seen.seen.size,
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
+      durationMs: house.now() - startedAt,
+      requestIds: requestIds(),
     });
   } finally {
     site.settle(granted, requests());
@@ -155,7 +162,7 @@ function applyRound(house: House, jobs: readonly JobRecord[], round: Round): boo
   let news = false;
   const stepOf = (job: JobRecord): Step | undefined => {
     const observation = round.seen.get(job.schedulerId ?? "");
-    if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
+    if (observation !== undefined) return observed(job, seenJob(observation), round.requestedAt, now);
     return round.notSeen.has(job.schedulerId ?? "") ? notSeen(job, round.requestedAt, now) : undefined;
   };
   for (const before of jobs) {
@@ -179,9 +186,11 @@ function tracked(job: JobRecord, now: number): TrackedJob {
     acceptedAt: job.acceptedAt,
     status: ended
       ? "ended"
-      : job.status === "running" || job.status === "lost" || job.status === "submitting"
+      : job.status === "running" || job.status === "lost"
         ? job.status
-        : "queued",
+        : job.status === "queued"
+          ? "queued"
+          : "submitting",
     confirm:
       job.missingSince !== undefined ||
       job.suspicion !== undefined ||
@@ -193,126 +202,6 @@ function tracked(job: JobRecord, now: number): TrackedJob {
     ...(job.arraySize === undefined ? {} : { arraySize: job.arraySize }),
   };
 }
-
-// ---------------------------------------------------------------------------------------------------------------- handles
-
-function beginHandles(desk: Desk): Look | undefined {
-  const { house, site } = desk;
-  const pending = effectsWithHandle(house);
-  if (pending.length === 0) {
-    house.notDue("handles", "");
-    return undefined;
-  }
-  const wait = site.take(1, "poll");
-  house.due("handles", "", wait ?? house.now() + 30_000);
-  return wait === undefined ? { what: "handles", look: () => observeHandles(desk, pending) } : undefined;
-}
-
-/** Looks at every pending task and staging, in as few requests as the API allows. */
-async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Promise<void> {
-  const { house, site } = desk;
-  const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
-  const { firecrest, requests } = site.client();
-  try {
-    const states = await firecrest.observe(handles);
-    siteAnswered(house);
-    for (const [n, state] of states.entries()) {
-      const record = pending[n];
-      if (record !== undefined) await applyHandle(desk, record, state);
-    }
-  } finally {
-    site.settle(1, requests());
-    const left = effectsWithHandle(house);
-    house.change(() => {
-      if (left.length === 0) return house.notDue("handles", "");
-      const youngest = Math.max(...left.map(({ sentAt }) => sentAt ?? 0));
-      house.due("handles", "", house.now() + nextHandleLookMs(house.now() - youngest, site.config().requestsPerMinute));
-    });
-  }
-}
-
-/** v2's staging link is part of its handle, and sealed in the debt. */
-async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
-  const handle = record.doc.handle as Handle;
-  const debt = record.kind === "stage" ? debtRecord(desk.house, record.id) : undefined;
-  if (debt?.sealedLink === undefined) return handle;
-  const url = await desk.seal.open(debt.sealedLink, linkBinding(desk.house, debt.id));
-  return { ...handle, staging: { url, expiresAt: debt.expiresAt ?? 0 } };
-}
-
-async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
-  const { house } = desk;
-  if (state.state === "working") return;
-  const link = state.state === "done" ? state.staging : undefined;
-  if (link !== undefined) desk.site.learnStorage(link.url);
-  const sealedLink = link === undefined ? undefined : await desk.seal.seal(link.url, linkBinding(house, record.id));
-  house.change(() => {
-    const fresh = effect(house, record.id);
-    if (fresh === undefined || fresh.state !== "sent") return;
-    if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
-    else if (fresh.kind === "submit") applySubmission(house, fresh, state);
-    else move(house, fresh, state.state === "failed" ? "refused" : "done");
-  });
-}
-
-function applySubmission(house: House, record: EffectRecord, state: Exclude<HandleState, { state: "working" }>): void {
-  if (state.state === "done" && state.schedulerId !== undefined) {
-    const { schedulerId, workingDirectory, stdoutPath, stderrPath } = state;
-    adopted(house, record, {
-      schedulerId,
-      ...(workingDirectory === undefined ? {} : { workingDirectory }),
-      ...(stdoutPath === undefined ? {} : { stdoutPath }),
-      ...(stderrPath === undefined ? {} : { stderrPath }),
-    });
-  } else if (state.state === "failed" && state.certain) {
-    refused(house, record, "rejected", state.message);
-  } else {
-    submissionUnknown(house, record, state.state === "failed" ? state.message : "The site forgot the submission.");
-  }
-}
-
-function applyStaging(
-  house: House,
-  record: EffectRecord,
-  state: Exclude<HandleState, { state: "working" }>,
-  expiresAt: number | undefined,
-  sealedLink: string | undefined,
-): void {
-  const debt = debtRecord(house, record.id);
-  const transfer = transferRecord(house, record.subject);
-  if (debt === undefined) return;
-  if (state.state === "done") {
-    move(house, record, "done");
-    const ends = expiresAt ?? debt.expiresAt;
-    const known = {
-      ...debt,
-      ...(sealedLink === undefined ? {} : { sealedLink }),
-      ...(ends === undefined ? {} : { expiresAt: ends }),
-    };
-    saveDebt(house, known);
-    if (transfer !== undefined && transfer.status === "staging") {
-      const owed = moveDebtExpiry(transfer, ends);
-      house.run("UPDATE transfers SET doc = ? WHERE id = ?", JSON.stringify(owed), transfer.id);
-      copyStaged(house, transfer.id);
-    } else {
-      linkKnown(house, known);
-    }
-    return;
-  }
-  move(house, record, "refused");
-  // A staging that failed left no link; one that the site forgot may have, and will expire.
-  if (state.state === "failed") moveDebt(house, debt, "none");
-  else moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
-  const fresh = transferRecord(house, record.subject);
-  if (fresh === undefined || fresh.status !== "staging") return;
-  if (state.state === "failed") failTransfer(house, fresh, state.code, state.message);
-  else startOver(house, { ...fresh, status: "staged" }, "staging_lost", "The site forgot the staging.");
-}
-
-const moveDebtExpiry = <T extends { link: { state: string; expiresAt?: number } }>(
-  transfer: T,
-  expiresAt: number | undefined,
-): T => (expiresAt === undefined ? transfer : { ...transfer, link: { ...transfer.link, expiresAt } });
 
 // ---------------------------------------------------------------------------------------------------------------- look-ups
 
@@ -348,6 +237,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
+    } else if (record.kind === "file_job") {
+      await lookForOperation(house, id, firecrest);
+      siteAnswered(house);
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
