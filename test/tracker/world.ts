@@ -33,7 +33,7 @@ import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
-import { consume } from "../../workers/transfer/consume.ts";
+import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 
 const ACTOR = { name: "admin" };
@@ -97,6 +97,8 @@ export class World {
   rings = 0;
   /** Called with each message before it is consumed: `drop` loses it, `double` delivers it twice. */
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
+  /** What the transfer Worker is given for one message: a scenario may put something else around it. */
+  worker: (deps: ConsumerDeps, message: TransferMessage) => ConsumerDeps = (deps) => deps;
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
   crash: { kind: EffectKind; when: "before" | "after" } | undefined;
 
@@ -297,13 +299,16 @@ export class World {
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.
     await consume(
       { body: message, attempts: 1, ack: () => {}, retry: () => {} },
-      {
-        bucket: this.#objects,
-        egress: this.egress,
-        trackerOf: () => tracker,
-        clock: systemClock,
-        log: (line) => this.lines.push(line),
-      },
+      this.worker(
+        {
+          bucket: this.#objects,
+          egress: this.egress,
+          trackerOf: () => tracker,
+          clock: systemClock,
+          log: (line) => this.lines.push(line),
+        },
+        message,
+      ),
     );
   }
 
@@ -450,10 +455,12 @@ export class World {
   }
 }
 
-/** A body as the network gives it: a byte stream of the runtime's own, which breaks when its source does. */
+/** A body as the network gives it: a byte stream of the runtime's own, of the length that was told, which breaks when its source does. */
 function asFromNetwork(response: Response): Response {
   if (response.body === null) return response;
-  const { readable, writable } = new IdentityTransformStream();
+  const length = response.headers.get("content-length");
+  const { readable, writable } =
+    length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   response.body.pipeTo(writable).catch(() => {});
   return new Response(readable, response);
 }
