@@ -28,14 +28,14 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml", environment: "poller" },
-            // The transfer Worker's bucket: scenarios run its consumer beside the Tracker.
             miniflare: {
               cf: false,
-              r2Buckets: { OBJECTS: "firewatch-objects" },
               bindings: {
                 SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]',
                 // A run of chaos is repeated by its seed.
                 CHAOS_SEED: process.env.CHAOS_SEED ?? "",
+                SOAK_SEED: process.env.SOAK_SEED ?? "",
+                SOAK_FILES: process.env.SOAK_FILES ?? (process.env.CI ? "200" : ""),
                 CHAOS_JOBS: process.env.CHAOS_JOBS ?? (process.env.CI ? "200" : ""),
               },
             },

@@ -6,7 +6,28 @@
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
-import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
+import type {
+  ChatAnswer,
+  ChatCode,
+  ChatCodeRequest,
+  ChatInbound,
+  ChatLink,
+  ChatPlace,
+  ChatPlatform,
+  OpenedWorkspace,
+  Workspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+} from "./chat.ts";
+import type {
+  Connection,
+  ConnectionRequest,
+  Invitation,
+  InvitationRequest,
+  MachinePart,
+  MadeConnection,
+  SystemView,
+} from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { FirecrestRequest, Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
@@ -30,6 +51,7 @@ export type ProblemCode =
   | "forbidden"
   | "not_found"
   | "conflict"
+  | "quota_exceeded"
   | "in_flight"
   | "gone"
   | "too_large"
@@ -76,7 +98,7 @@ export interface TrackerApi {
     name: string,
     request: ConnectionRequest,
     origin: Origin,
-  ): Promise<Answer<{ created: boolean; connection: Connection }>>;
+  ): Promise<Answer<{ created: boolean; connection: MadeConnection }>>;
   describe(caller: Caller): Promise<Answer<Connection>>;
   remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>>;
   /** Who this is, if the scope (and, where given, the system) is theirs. */
@@ -102,6 +124,10 @@ export interface TrackerApi {
   identity(caller: Caller, name: string): Promise<Answer<IdentityRequest & { name: string }>>;
   removeIdentity(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   audit(caller: Caller, query: PageQuery): Promise<Answer<Page<AuditEntry>>>;
+  /** A one-time code with which a person in a chat workspace links themself to this connection. */
+  addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin): Promise<Answer<ChatCode>>;
+  chatLinks(caller: Caller): Promise<Answer<Page<ChatLink>>>;
+  revokeChatLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Jobs
   acceptJob(
@@ -137,6 +163,12 @@ export interface TrackerApi {
   cancelTransfer(caller: Caller, id: string, origin: Origin): Promise<Answer<Transfer>>;
   /** Signed; of a stored transfer only. */
   receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
+
+  // Objects: api moves their bytes
+  /** Before bytes are written: may they be? Their room is kept until `objectChanged`, or until its time is over. */
+  reserveObject(caller: Caller, write: ObjectWrite): Promise<Answer<null>>;
+  /** Afterwards, well or not: what there is more or less of. */
+  objectChanged(caller: Caller, change: ObjectChange, origin: Origin): Promise<Answer<null>>;
 
   // Share links
   addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
@@ -201,6 +233,23 @@ export interface TrackerApi {
 /** What a hook starts. */
 export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
 
+export interface ObjectWrite {
+  /** Of the caller's choice; the same id again replaces what it reserved. */
+  id: string;
+  key: string;
+  bytes: number;
+  keepSeconds: number;
+}
+
+export interface ObjectChange {
+  /** What was reserved; ending with `/`, everything below it. */
+  id?: string;
+  key: string;
+  /** Differences to before. */
+  objects: -1 | 0 | 1;
+  bytes: number;
+}
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
@@ -240,6 +289,8 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
   /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
@@ -253,6 +304,19 @@ export interface PollerApi {
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
+  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
+
+  /** Chat workspaces, for ADMIN_TOKEN. */
+  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  workspace(name: string): Promise<Answer<Workspace>>;
+  removeWorkspace(name: string): Promise<Answer<null>>;
+  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
+  /** Undefined for an unknown workspace. */
+  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
+  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
+  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -279,7 +343,61 @@ export type ByteWork =
     }
   | { kind: "abort"; transfer: string; objectKey: string; uploadId: string }
   /** Empty files are not staged: the object is made directly. */
-  | { kind: "put_empty"; transfer: string; objectKey: string; overwrite: boolean; metadata: Record<string, string> };
+  | { kind: "put_empty"; transfer: string; objectKey: string; overwrite: boolean; metadata: Record<string, string> }
+  | UpWork;
+
+/** One version of an R2 object, as it goes up to the HPC side. */
+export interface UpSource {
+  objectKey: string;
+  /** Of that version, without quotes. */
+  etag: string;
+  bytes: number;
+}
+
+/** The way up: what the transfer Worker does with a file that goes to the HPC side. */
+export type UpWork =
+  /** Which file goes up: its size, its version and, up to `hashMaxBytes`, its SHA-256. */
+  | { kind: "inspect"; transfer: string; objectKey: string; hashMaxBytes: number }
+  /** A file from elsewhere becomes an object of our own first, so that everything after it can be repeated. */
+  | {
+      kind: "fetch";
+      transfer: string;
+      url: string;
+      objectKey: string;
+      maxBytes: number;
+      hashMaxBytes: number;
+      /** An upload to R2 that an earlier try left open. */
+      staleUploadId?: string;
+    }
+  /** The whole file in one form; the form is a secret. */
+  | {
+      kind: "send_form";
+      transfer: string;
+      source: UpSource;
+      form: { url: string; fields: Record<string, string> };
+      fileName: string;
+      storageOrigins: string[];
+      /** Where the file can be read once it has arrived; set when an earlier try may have sent it. A secret. */
+      arrivedUrl?: string;
+    }
+  /** The file in parts of a fixed size, each to its own link, and then the word that it is whole. All links are secrets. */
+  | {
+      kind: "send_parts";
+      transfer: string;
+      source: UpSource;
+      partBytes: number;
+      /** Links of parts that have not arrived, lowest first; not always all of them. */
+      partUrls: { n: number; url: string }[];
+      completeUrl: string;
+      storageOrigins: string[];
+      /** Parts that have arrived. */
+      parts: { n: number; etag: string }[];
+      /** An earlier try may already have said that the file is whole. */
+      again: boolean;
+      segmentMs: number;
+    }
+  /** Removes an object that was made for one upload only. */
+  | { kind: "discard"; transfer: string; objectKey: string; uploadId?: string };
 
 export interface CopyWork {
   kind: "copy";
@@ -317,14 +435,19 @@ export type ByteOutcome =
   | { kind: "paused" }
   | { kind: "completed"; etag: string; bytes: number }
   | { kind: "aborted" }
+  /** The file that goes up. */
+  | { kind: "inspected"; bytes: number; etag: string; sha256?: string }
+  /** All of it is in the site's staging area. */
+  | { kind: "sent" }
+  | { kind: "discarded" }
   /**
-   * `link_dead`: 403/404/410 → stage again. `changed`: ETag or length differs → start over. `later`: try this again.
+   * `missing`: there is no such object, or nobody at that URL has it. `link_dead`: 403/404/410 → stage again. `changed`: ETag or length differs → start over. `later`: try this again.
    * `upload_gone`: R2 no longer knows the multipart upload → start over. `exists`: another object is already under the key
    * and may not be replaced (`overwrite: false`). `never`: give up.
    */
   | {
       kind: "failed";
-      why: "link_dead" | "changed" | "upload_gone" | "exists" | "later" | "never";
+      why: "missing" | "link_dead" | "changed" | "upload_gone" | "exists" | "later" | "never";
       detail: string;
       retryAfterSeconds?: number;
     };
@@ -349,10 +472,10 @@ export interface TrackerWork {
 export interface ChatBot {
   platform: "slack" | "mattermost";
   token: string;
-  /** Of the API; a Mattermost server's own address. Absent: the deployment's `SLACK_API_URL`. */
-  url?: string;
-  /** Signs what buttons carry (`shared/chat/click.ts`). Whoever receives a click verifies with the same. */
-  clickKey: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
 }
 
 export interface ChatWorkspace {
@@ -362,10 +485,7 @@ export interface ChatWorkspace {
 
 /** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
 export interface ChatTarget {
-  workspace: string;
-  platform: "slack" | "mattermost";
-  channelId: string;
+  place: ChatPlace;
+  platform: ChatPlatform;
   jobId?: string;
-  /** Default `job.*`. */
-  events?: string[];
 }

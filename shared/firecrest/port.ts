@@ -61,6 +61,30 @@ export interface SiteParameters {
   commandTimeoutSeconds?: number;
 }
 
+/** States are the scheduler's own words. */
+export interface MachineNode {
+  name: string;
+  states: string[];
+  partitions: string[];
+  features: string[];
+}
+
+export interface MachinePartition {
+  name: string;
+  states: string[];
+  cpus?: number;
+  nodes?: number;
+}
+
+export interface MachineReservation {
+  name: string;
+  state?: string;
+  nodes?: string;
+  /** Only where the site tells it with its zone (v2). */
+  startsAt?: number;
+  endsAt?: number;
+}
+
 /** The batch job as the scheduler gets it: `script` is already composed by `script.ts`. */
 export interface Submission {
   system: string;
@@ -154,10 +178,19 @@ export interface Round {
 
 export type HandleState =
   /**
-   * `upload`: v1 shows the form for as long as it waits for the file. `handle`: what the operation is known by from now on.
-   * `schedulerState`: of the job that carries it.
+   * `upload`: v1 shows the form for as long as it waits for the file, and may show the link of what will be staged.
+   * `retrying`: it could not put the file in its place, and tries again by itself. `handle`: what the operation is known by
+   * from now on. `schedulerState`: of the job that carries it.
    */
-  | { state: "working"; detail?: string; upload?: UploadForm; handle?: Handle; schedulerState?: string }
+  | {
+      state: "working";
+      detail?: string;
+      upload?: UploadForm;
+      staging?: { url: string; expiresAt: number };
+      retrying?: boolean;
+      handle?: Handle;
+      schedulerState?: string;
+    }
   | {
       state: "done";
       schedulerId?: string;
@@ -268,6 +301,10 @@ export interface Firecrest {
   /** Unix user behind the credential, for default directories. */
   whoami(system: string): Promise<string>;
 
+  nodes(system: string): Promise<MachineNode[]>;
+  partitions(system: string): Promise<MachinePartition[]>;
+  reservations(system: string): Promise<MachineReservation[]>;
+
   /** Never retried inside. `after_check` errors mean: it may have been submitted. */
   submit(job: Submission): Promise<SubmitResult>;
   /** `over`: the scheduler says the job had already ended or is unknown. */
@@ -286,6 +323,8 @@ export interface Firecrest {
   stage(system: string, path: string, account?: string): Promise<Handle>;
   /** Looks for a staging whose answer was lost (v1: in the task list by source, system and time; v2: never found). */
   findStaged(system: string, path: string, since: number): Promise<Handle | undefined>;
+  /** Looks for an upload whose answer was lost and that still waits for its file (v1 only: v2's links are in the answer). */
+  findUpload(system: string, path: string, since: number): Promise<Handle | undefined>;
   /** Starts an upload to the HPC side. */
   stageUpload(
     system: string,

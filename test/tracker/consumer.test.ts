@@ -8,6 +8,7 @@ describe("the consumer", () => {
     attempt: 1,
     until,
     url: "",
+    channel: "webhook",
     format: "plain",
     headers: {},
     body: "{}",

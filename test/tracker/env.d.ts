@@ -2,10 +2,13 @@
 declare namespace Cloudflare {
   interface Env {
     TRACKER: DurableObjectNamespace;
+    WORKSPACES: DurableObjectNamespace;
     TOKENS: KVNamespace;
     INDEX: KVNamespace;
     OBJECTS: R2Bucket;
     CHAOS_SEED: string;
     CHAOS_JOBS: string;
+    SOAK_SEED: string;
+    SOAK_FILES: string;
   }
 }

@@ -7,8 +7,8 @@ import { createFirecrest } from "../../local/firecrest/memory.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { TrackerWork } from "../../shared/contract/rpc.ts";
-import type { Transfer } from "../../shared/contract/transfer.ts";
+import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
@@ -19,6 +19,7 @@ import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
+import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
 import { perform } from "../../workers/poller/commands.ts";
 import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
@@ -32,7 +33,7 @@ import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
-import { consume } from "../../workers/transfer/consume.ts";
+import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 
 const ACTOR = { name: "admin" };
@@ -80,7 +81,12 @@ export class World {
   readonly hits: Hit[] = [];
   /** What the transfer Worker logged. */
   readonly lines: Record<string, unknown>[] = [];
+  /** By path; one that ends with a slash gets everything below it. */
   readonly receivers = new Map<string, Receive>();
+  /** Of chat workspaces. */
+  readonly bots = new Map<string, ChatBot>();
+  /** What jobs wrote last. */
+  readonly tails = new Map<string, string>();
   readonly egress: Egress;
   readonly #objects: R2Bucket;
   /** When it rings next, in ms. */
@@ -91,6 +97,8 @@ export class World {
   rings = 0;
   /** Called with each message before it is consumed: `drop` loses it, `double` delivers it twice. */
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
+  /** What the transfer Worker is given for one message: a scenario may put something else around it. */
+  worker: (deps: ConsumerDeps, message: TransferMessage) => ConsumerDeps = (deps) => deps;
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
   crash: { kind: EffectKind; when: "before" | "after" } | undefined;
 
@@ -133,6 +141,7 @@ export class World {
       env: {
         TOKENS: env.TOKENS,
         INDEX: env.INDEX,
+        OBJECTS: env.OBJECTS,
         PUBLIC_URL: "https://firewatch.test",
         COMMANDS: { send: async (message) => queues.commands.push(message) },
         TRANSFERS: { send: async (message) => queues.transfers.push(message) },
@@ -175,7 +184,9 @@ export class World {
 
   async #route(url: string, init: RequestInit): Promise<Response> {
     const request = new Request(url, init);
-    const receive = this.receivers.get(new URL(url).pathname);
+    const { pathname } = new URL(url);
+    const below = [...this.receivers.keys()].find((path) => path.endsWith("/") && pathname.startsWith(path));
+    const receive = this.receivers.get(pathname) ?? this.receivers.get(below ?? "");
     if (new URL(url).hostname !== "receiver.test") return asFromNetwork(await this.firecrest.fetch(request));
     const body = await request.text();
     this.hits.push({ url, at: this.house.now(), headers: Object.fromEntries(request.headers), body });
@@ -211,8 +222,9 @@ export class World {
       if (this.house.now() >= end)
         throw new Error(`still not so after ${limitMs / 1000} s of virtual time: ${condition.toString()}`);
       const next =
-        this.house.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda WHERE kind <> 'retention'")?.at ??
-        this.house.now() + 1_000;
+        this.house.row<{ at: number | null }>(
+          "SELECT min(due_at) AS at FROM agenda WHERE kind NOT IN ('retention', 'objects')",
+        )?.at ?? this.house.now() + 1_000;
       const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
       await this.run(this.ring());
@@ -265,7 +277,7 @@ export class World {
       sleep: this.house.sleep,
       log: () => {},
     });
-    const outcome = await perform(begun.work, client);
+    const outcome = await perform(begun.work, client, this.#objects);
     if (this.#dies(begun.work.kind, "after")) return;
     await far.finish(this.desk, id, outcome);
   }
@@ -287,13 +299,16 @@ export class World {
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.
     await consume(
       { body: message, attempts: 1, ack: () => {}, retry: () => {} },
-      {
-        bucket: this.#objects,
-        egress: this.egress,
-        trackerOf: () => tracker,
-        clock: systemClock,
-        log: (line) => this.lines.push(line),
-      },
+      this.worker(
+        {
+          bucket: this.#objects,
+          egress: this.egress,
+          trackerOf: () => tracker,
+          clock: systemClock,
+          log: (line) => this.lines.push(line),
+        },
+        message,
+      ),
     );
   }
 
@@ -304,8 +319,12 @@ export class World {
     const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
-      attempt: (lease) =>
-        attempt(lease, { signingKeys: keys, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
+      attempt: (lease) => {
+        const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
+        if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
+        const bot = async (workspace: string) => this.bots.get(workspace);
+        return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
+      },
       now,
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
@@ -348,7 +367,7 @@ export class World {
       { origin: ORIGIN },
     );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
-    return answer.value;
+    return { id: answer.value.id, secret: answer.value.secret ?? "" };
   }
 
   job(id: string): Job {
@@ -390,6 +409,39 @@ export class World {
     return this.house.row<{ n: number }>("SELECT count(*) AS n FROM debts WHERE open = 1")?.n ?? 0;
   }
 
+  async put(key: string, content: Uint8Array | string): Promise<void> {
+    await this.#objects.put(`${this.house.name}/${key}`, content);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(`${this.house.name}/${key}`);
+  }
+
+  /** Everything that lies in R2 beside the objects of connections: nothing, when no upload is on its way. */
+  async spooled(): Promise<string[]> {
+    const { objects } = await this.#objects.list({ prefix: `.uploads/${this.house.name}/` });
+    return objects.map(({ key }) => key);
+  }
+
+  /** A file on the machine; undefined where there is none. */
+  async file(path: string): Promise<Uint8Array | undefined> {
+    const { files } = await this.firecrest.host.as("alice");
+    const there = await files.stat(path, {}).catch(() => undefined);
+    if (there === undefined) return undefined;
+    return new Uint8Array(await new Response((await files.read(path)).body).arrayBuffer());
+  }
+
+  async upload(path: string, from: Partial<TransferRequest>): Promise<Transfer> {
+    const answer = await acceptTransfer(
+      this.desk,
+      ACTOR,
+      { direction: "upload", system: "cluster", path, ...from },
+      { origin: ORIGIN },
+    );
+    if (!answer.ok) throw new Error(JSON.stringify(answer));
+    return answer.value.transfer;
+  }
+
   async object(key: string): Promise<Uint8Array | undefined> {
     const object = await this.#objects.get(`${this.house.name}/${key}`);
     return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
@@ -403,10 +455,12 @@ export class World {
   }
 }
 
-/** A body as the network gives it: a byte stream of the runtime's own, which breaks when its source does. */
+/** A body as the network gives it: a byte stream of the runtime's own, of the length that was told, which breaks when its source does. */
 function asFromNetwork(response: Response): Response {
   if (response.body === null) return response;
-  const { readable, writable } = new IdentityTransformStream();
+  const length = response.headers.get("content-length");
+  const { readable, writable } =
+    length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   response.body.pipeTo(writable).catch(() => {});
   return new Response(readable, response);
 }

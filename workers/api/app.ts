@@ -7,6 +7,7 @@ import type { Deps } from "./deps.ts";
 import { type App, type AppEnv, createRoutes } from "./endpoint.ts";
 import { createDoor } from "./inbound.ts";
 import { addressOf, CALLERS, spend } from "./limits.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -22,6 +23,7 @@ import { serviceRoutes } from "./routes/service.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 import { transferRoutes } from "./routes/transfers.ts";
 import { uploadRoutes } from "./routes/uploads.ts";
+import { workspaceRoutes } from "./routes/workspaces.ts";
 
 export function createApp(deps: Deps): App {
   const app: App = new OpenAPIHono<AppEnv>();
@@ -57,6 +59,8 @@ export function createApp(deps: Deps): App {
   hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
+  workspaceRoutes(routes);
+  chatRoutes(routes, deps);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
 

@@ -84,7 +84,12 @@ function bodyOf(spec: Spec<z.ZodObject, z.ZodType>) {
     };
   }
   if (spec.body === undefined) return {};
-  const example = spec.bodyExample === undefined ? {} : { example: spec.bodyExample };
+  const example =
+    spec.bodyExamples !== undefined
+      ? { examples: Object.fromEntries(Object.entries(spec.bodyExamples).map(([name, value]) => [name, { value }])) }
+      : spec.bodyExample === undefined
+        ? {}
+        : { example: spec.bodyExample };
   return {
     body: { required: spec.bodyOptional !== true, content: { "application/json": { schema: spec.body, ...example } } },
   };
@@ -130,6 +135,7 @@ const TAGS = [
   { name: "Events", description: "The ledger of everything that happened, numbered without gaps." },
   { name: "Callbacks", description: "Receivers of events, and what became of each delivery." },
   { name: "Hooks", description: "Inbound triggers: a signed request becomes a job or a transfer." },
+  { name: "Chat", description: "Slack and Mattermost workspaces, and the people in them who act on connections." },
   { name: "Systems and files", description: "The machines behind a connection, and files on them." },
   { name: "Connections", description: "One FirecREST deployment, one credential, and who may use it." },
   { name: "Service", description: "Keys, health and this description." },

@@ -4,6 +4,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import { type Now, systemNow } from "../../shared/clock.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import { CallbackMessage } from "../../shared/contract/queue.ts";
+import type { ChatBot } from "../../shared/contract/rpc.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { EgressError } from "../../shared/egress/error.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
@@ -12,10 +13,14 @@ import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import { type AttemptAnswer, type AttemptVerdict, judgeAttempt } from "../../shared/webhooks/retry.ts";
 import { sign } from "../../shared/webhooks/standard.ts";
 import { spanIn } from "../../shared/webhooks/trace.ts";
+import { attemptForPeople } from "./channels/outgoing.ts";
 import type { Env } from "./env.ts";
 import type { AttemptReport, Lease } from "./lanes.ts";
+import { logs } from "./reads.ts";
 
 const PARALLEL = 5;
+const TAIL_MS = 5_000;
+const TAIL_LINES = 20;
 const DEADLINE_MS = 20_000;
 const READ_BYTES = 65_536;
 const EXCERPT_BYTES = 4_096;
@@ -40,13 +45,11 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late
     },
     report: async (reports, unposted) => void (await tracker.report(reports, unposted)),
     attempt: async (lease) => {
-      const result = await attempt(lease, {
-        signingKeys,
-        connection,
-        egress,
-        now: systemNow,
-        publicUrl: env.PUBLIC_URL,
-      });
+      const way = { connection, egress, now: systemNow, publicUrl: env.PUBLIC_URL };
+      const result =
+        lease.channel === "webhook"
+          ? await attempt(lease, { signingKeys, ...way })
+          : await attemptForPeople(lease, { ...way, bot: botOf(env), tail: tailOf(env, log, connection) });
       log({
         event: "callback.attempted",
         connection,
@@ -66,6 +69,19 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late
     handOver: () => env.CALLBACKS.send({ v: 1, connection }),
   });
 }
+
+/** What posts for a workspace: asked for at each attempt, never kept. */
+const botOf = (env: Env) => async (workspace: string) =>
+  (await env.WORKSPACES.getByName(workspace).bot()) as ChatBot | undefined;
+
+/** Last lines of a job's errors, if the site tells them in good time: a message does not wait for them. */
+const tailOf = (env: Env, log: Log, connection: string) => async (jobId: string) => {
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, TAIL_MS));
+  const read = logs(env, log, connection, { kind: "admin" }, jobId, "stderr", TAIL_LINES)
+    .then((answer) => (answer.ok ? answer.value : undefined))
+    .catch(() => undefined);
+  return Promise.race([read, late]);
+};
 
 export interface Posting {
   lease(): Promise<Lease[]>;

@@ -2,11 +2,11 @@
 import type { Caller } from "../../shared/contract/access.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { OpenedHook, Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
-import { Administration } from "./administration.ts";
+import { ChatEntrances } from "./chat-entrances.ts";
 import * as hooks from "./hooks.ts";
 import { preview } from "./preview.ts";
 
-export abstract class HookEntrances extends Administration {
+export abstract class HookEntrances extends ChatEntrances {
   async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
     const { house, seal } = this.rooms;
     return this.rooms.with(caller, "hooks:admin", (actor) => hooks.putHook(house, seal, actor, name, request, origin));

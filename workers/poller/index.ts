@@ -2,18 +2,30 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
+import type {
+  ChatAnswer,
+  ChatInbound,
+  OpenedWorkspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+  Workspace as WorkspaceView,
+} from "../../shared/contract/chat.ts";
+import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
-import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
+import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
+import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
 import { type Env, sealOf } from "./env.ts";
 import { file } from "./files.ts";
+import { seal } from "./invitations.ts";
 import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
 export { Tracker } from "./tracker.ts";
+export { Workspace } from "./workspace.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
 
@@ -43,6 +55,10 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
+  async machine(connection: string, caller: Caller, system: string, part: MachinePart) {
+    return reads.machine(this.env, log, connection, caller, system, part);
+  }
+
   async file(
     connection: string,
     caller: Caller,
@@ -70,6 +86,40 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
       live: metadata?.live === true,
     }));
     return page.list_complete ? { items } : { items, cursor: page.cursor };
+  }
+
+  async invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>> {
+    const standing = await this.env.TRACKER.getByName(request.connection).authorize({ kind: "admin" }, "jobs:read");
+    if (standing.ok) {
+      const errors = [{ field: "/connection", message: "is there already; choose another name" }];
+      return { ok: false, code: "invalid", errors };
+    }
+    return { ok: true, value: await seal(sealOf(this.env), request) };
+  }
+
+  async putWorkspace(name: string, request: WorkspaceRequest) {
+    const put = await this.env.WORKSPACES.getByName(name).put(request);
+    return put as Answer<{ created: boolean; workspace: WorkspaceView }>;
+  }
+
+  async workspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).view()) as Answer<WorkspaceView>;
+  }
+
+  async removeWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).remove()) as Answer<null>;
+  }
+
+  async workspaceLinks(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).links()) as Answer<Page<WorkspaceLink>>;
+  }
+
+  async openWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).opened()) as OpenedWorkspace | undefined;
+  }
+
+  async chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer> {
+    return answerInTime(this.env, log, workspace, inbound, (work) => this.ctx.waitUntil(work));
   }
 }
 

@@ -16,6 +16,7 @@ import {
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
 import { waitingFor } from "../../shared/firecrest/waiting.ts";
+import type { Actor } from "./access.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./transfers.ts";
@@ -146,7 +147,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
   else house.due("round", system, at);
 }
 
-export function listJobs(house: House, query: JobsQuery, systems: string[] | undefined): Page<Job> {
+export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job> {
   const limit = query.limit ?? 50;
   const label =
     query.label === undefined
@@ -162,8 +163,9 @@ export function listJobs(house: House, query: JobsQuery, systems: string[] | und
   if (label !== undefined)
     conditions.push("EXISTS (SELECT 1 FROM json_each(doc, '$.labels') WHERE key = ? AND value = ?)") &&
       bindings.push(label.name, label.value);
-  if (systems !== undefined)
-    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(systems));
+  if (actor.systems !== undefined)
+    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(actor.systems));
+  if (actor.ownOnly === true) conditions.push("json_extract(doc, '$.actor') = ?") && bindings.push(actor.name);
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
     ...bindings,

@@ -10,9 +10,11 @@ import type { Seal } from "../../shared/seal.ts";
 import { type CircuitNews, failed, probeSent, rested, succeeded } from "../../shared/webhooks/breaker.ts";
 import { answered, laneDoor, posted } from "../../shared/webhooks/lane.ts";
 import { type AttemptVerdict, nextAttemptAt } from "../../shared/webhooks/retry.ts";
+import { type ChatLease, type ChatReport, chatLease, noteChat } from "./channels/leasing.ts";
+import { isSuperseded } from "./channels/shown.ts";
 import type { House } from "./house.ts";
 import { disable, noteCircuit, noteExhausted } from "./notices.ts";
-import { openSecrets, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
+import { openChannel, openSecrets, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
 import { armLanes, flying, scheduleLane } from "./waking.ts";
 
 const LEASE_BATCH = 50;
@@ -49,6 +51,7 @@ export interface Lease {
   attempt: number;
   /** Whoever has not begun to post it well before this time leaves it: it is given out again. */
   until: number;
+  channel: ReceiverRecord["channel"];
   url: string;
   format: ReceiverRecord["format"];
   headers: Record<string, string>;
@@ -58,6 +61,8 @@ export interface Lease {
   secrets: string[];
   /** Of the request that the event's job or transfer came with. */
   traceparent?: string;
+  /** What posting for people needs beyond that. */
+  chat?: ChatLease;
 }
 
 export interface AttemptReport {
@@ -75,6 +80,8 @@ export interface AttemptReport {
   verdict: AttemptVerdict;
   /** Its name could not be looked up: nothing was sent, so nothing of its schedule is used up. */
   unresolved?: true;
+  /** What a bot's message shows now, and where. */
+  chat?: ChatReport;
 }
 
 /** Leases at most 50 deliveries that are due now, at most two of a lane. */
@@ -105,22 +112,27 @@ interface Chosen {
   record: ReceiverRecord;
   body: string;
   traceparent: string | undefined;
+  chat?: ChatLease;
 }
 
 /** A receiver whose secrets cannot be opened keeps its deliveries, shown as stuck; the others go on. */
-async function ready(house: House, seal: Seal, { row, record, body, traceparent }: Chosen): Promise<Lease | undefined> {
+async function ready(house: House, seal: Seal, chosen: Chosen): Promise<Lease | undefined> {
+  const { row, record, body, traceparent, chat } = chosen;
   try {
+    const { url = record.url, apiKey } = await openChannel(house, seal, record);
     return {
       delivery: row.id,
       attempt: row.attempt + 1,
       until: house.now() + LEASE_MS,
-      url: record.url,
+      channel: record.channel,
+      url,
       format: record.format,
       headers: record.headers ?? {},
       body,
       eventId: (JSON.parse(body) as Event).id,
       secrets: await openSecrets(house, seal, record),
       ...(traceparent === undefined ? {} : { traceparent }),
+      ...(chat === undefined ? {} : { chat: apiKey === undefined ? chat : { ...chat, apiKey } }),
     };
   } catch (error) {
     house.log({ event: "callback.not_ready", delivery: row.id, receiver: record.id, error });
@@ -152,7 +164,12 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
     }
     const borrowed = door.probe && row.next_at < (record.circuit.probeAt ?? 0) ? 1 : 0;
     house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
-    return [{ row, record, body, traceparent: traceOf(house, subject) }];
+    const traceparent = traceOf(house, subject);
+    return [
+      record.channel === "webhook"
+        ? { row, record, body, traceparent }
+        : { row, record, traceparent, ...chatLease(house, record, body) },
+    ];
   });
   const next =
     door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
@@ -218,6 +235,7 @@ export function report(house: House, reports: AttemptReport[], unposted: string[
 function arrivedLate(house: House, row: DeliveryRow, result: AttemptReport): void {
   if (row.status === "delivered") return;
   keepAttempt(house, row, result);
+  if (result.chat !== undefined) noteChat(house, row, result.chat);
   end(house, row, "delivered");
 }
 
@@ -260,6 +278,7 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
   const now = house.now();
   const { verdict } = result;
   keepAttempt(house, row, result);
+  if (result.chat !== undefined) noteChat(house, row, result.chat);
   const { circuit, news } = afterAttempt(record, verdict, now);
   const next: ReceiverRecord = answered(posted({ ...record, circuit }, 1, now), result.durationMs);
   const delayMs = verdict.outcome === "retry" ? verdict.laneDelayMs : 0;
@@ -282,7 +301,8 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
   }
   if (news !== undefined) noteCircuit(house, next, news);
   if (news === "disabled") disable(house, next, "It failed for five days.");
-  else if (verdict.outcome === "disable") disable(house, next, "The receiver answered that it is gone.");
+  else if (verdict.outcome === "disable")
+    disable(house, next, verdict.reason ?? "The receiver answered that it is gone.");
   else if (verdict.outcome === "delivered" && verdict.disable) disable(house, next, "The receiver asked for no more.");
 }
 
@@ -311,6 +331,10 @@ function again(
   minDelayMs: number,
 ): void {
   const now = house.now();
+  if (record.channel !== "webhook" && isSuperseded(house, record.id, row.sequence)) {
+    end(house, row, "superseded");
+    return;
+  }
   const isFree = row.borrowed === 1 || row.resume_at !== null || result.unresolved === true;
   const tries = isFree ? row.tries : row.tries + 1;
   const at = isFree

@@ -1,8 +1,8 @@
 /** Reads and small file operations that a person waits for. They run here, not in the Tracker, under its budget. */
 
-import { systemNow } from "../../shared/clock.ts";
+import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { SystemView } from "../../shared/contract/connection.ts";
+import type { MachinePart, SystemView } from "../../shared/contract/connection.ts";
 import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
@@ -98,6 +98,25 @@ export async function oneSystem(
     const found = (await firecrest.systems()).find(({ name }) => name === system);
     if (found === undefined) return { ok: false, code: "not_found" };
     return { ok: true, value: { ...found, parameters: { ...(await firecrest.parameters()) } } };
+  });
+}
+
+export async function machine(
+  env: Env,
+  log: Log,
+  connection: string,
+  caller: Caller,
+  system: string,
+  part: MachinePart,
+): Promise<Answer<Page<object>>> {
+  return reading<Page<object>>(env, log, connection, caller, "jobs:read", system, async (firecrest) => {
+    if (part !== "reservations") return { ok: true, value: { items: await firecrest[part](system) } };
+    const items = (await firecrest.reservations(system)).map(({ startsAt, endsAt, ...rest }) => ({
+      ...rest,
+      ...(startsAt === undefined ? {} : { startsAt: rfc3339(startsAt) }),
+      ...(endsAt === undefined ? {} : { endsAt: rfc3339(endsAt) }),
+    }));
+    return { ok: true, value: { items } };
   });
 }
 

@@ -1,4 +1,5 @@
 /** What is kept, and for how long: jobs and transfers 90 days, event bodies and attempts 30, inbound bodies 7. */
+import { retireChat } from "./channels/follows.ts";
 import type { House } from "./house.ts";
 import { forgetRetiredKey } from "./signing.ts";
 
@@ -58,5 +59,6 @@ export function retire(house: House): void {
   );
   house.run("DELETE FROM parts WHERE transfer IN (SELECT id FROM transfers WHERE live = 0)");
   house.run("DELETE FROM transfers WHERE id < ? AND live = 0 AND id NOT IN (SELECT transfer FROM debts)", transfers);
+  retireChat(house, now - KEEP_RECORDS_MS);
   house.due("retention", "", now + EVERY_MS);
 }

@@ -118,7 +118,7 @@ export class Rooms {
     for (;;) {
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
-      if (actor.systems !== undefined && !actor.systems.includes(record.system)) return NOT_FOUND;
+      if (!access.isFor(actor, record)) return NOT_FOUND;
       const ended = isEndedJob(record.status) && (wait?.until !== "settled" || record.settledAt !== undefined);
       const left = deadline - systemNow();
       if (ended || record.status === "lost" || left <= 0) return { ok: true, value: viewJob(record, this.house.name) };
@@ -151,12 +151,12 @@ export class Rooms {
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */
   ofJob(actor: access.Actor, id: string): boolean {
     const record = jobs.jobRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   ofTransfer(actor: access.Actor, id: string): boolean {
     const record = transferRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   /** Where a job's output is, as far as the record knows. */

@@ -1,13 +1,24 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances (those of hooks are in `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing.
+ * entrances (those for administrators, people in chat and hooks are in `administration.ts`, `chat-entrances.ts` and
+ * `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found`
+ * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type { ByteOutcome, Idempotency, Origin, PartDone, TrackerApi, TrackerWork } from "../../shared/contract/rpc.ts";
+import type {
+  ByteOutcome,
+  ChatTarget,
+  Idempotency,
+  ObjectChange,
+  ObjectWrite,
+  Origin,
+  PartDone,
+  TrackerApi,
+  TrackerWork,
+} from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
   RotateRequest,
@@ -20,6 +31,7 @@ import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
+import { channelPatch } from "./channels/out-only.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
 import { HookEntrances } from "./hook-entrances.ts";
@@ -27,17 +39,18 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
+import * as objects from "./objects.ts";
 import * as operations from "./operations.ts";
+import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
-import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
@@ -59,7 +72,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
-    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor.systems)));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor)));
   }
 
   async job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }) {
@@ -99,14 +112,14 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   async transfers(caller: Caller, query: TransfersQuery) {
     return this.#rooms.with(caller, "transfers:read", (actor) =>
-      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+      ok(transfers.listTransfers(this.#rooms.house, query, actor)),
     );
   }
 
   async transfer(caller: Caller, id: string) {
     return this.#rooms.with(caller, "transfers:read", (actor) => {
       const record = this.#rooms.ofTransfer(actor, id) ? transfers.transferRecord(this.#rooms.house, id) : undefined;
-      return this.#rooms.value(record && viewTransfer(record, this.#rooms.house.name));
+      return this.#rooms.value(record && withPace(this.#rooms.house, viewTransfer(record, this.#rooms.house.name)));
     });
   }
 
@@ -122,7 +135,17 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     );
   }
 
-  // ------------------------------------------------------------------------------------------------------- share links
+  // ------------------------------------------------------------------------------------------- objects and share links
+
+  async reserveObject(caller: Caller, write: ObjectWrite) {
+    return this.#rooms.with(caller, "transfers:write", () => objects.reserveObject(this.#rooms.house, write));
+  }
+
+  async objectChanged(caller: Caller, change: ObjectChange, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      objects.objectChanged(this.#rooms.house, actor, change, origin),
+    );
+  }
 
   async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
@@ -148,7 +171,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#rooms.refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -165,10 +188,12 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => {
+    return this.#rooms.with(caller, "hooks:admin", async (actor) => {
       const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      const { house, seal } = this.#rooms;
+      const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
+      return sealed.ok ? subscriptions.changeSubscription(house, actor, id, sealed.value, origin) : sealed;
     });
   }
 
@@ -225,18 +250,23 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async copyStarted(effect: string, upload: Upload) {
-    return this.#rooms.exists() ? bytes.copyStarted(this.#rooms.house, effect, upload) : { go: false, upload };
+    if (!this.#rooms.exists()) return { go: false, upload };
+    const answer = bytes.copyStarted(this.#rooms.house, effect, upload);
+    copyMoved(this.#rooms.streams, effect);
+    return answer;
   }
 
   async partsDone(effect: string, parts: PartDone[]) {
     if (!this.#rooms.exists()) return { go: false };
     const answer = bytes.partsDone(this.#rooms.house, effect, parts);
-    pushProgress(this.#rooms.streams, effect);
+    copyMoved(this.#rooms.streams, effect);
     return answer;
   }
 
   async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
-    if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
+    if (!this.#rooms.exists()) return;
+    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    copyEnded(this.#rooms.streams, effect);
   }
 
   /** Deliveries to post now, and the keys that sign them. */

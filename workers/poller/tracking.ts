@@ -8,6 +8,7 @@ import { expectedRequests, pauseAfterFailureMs } from "../../shared/domain/pace.
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
+import { beginCensus } from "./census.ts";
 import { effect, hintAt, move } from "./effects.ts";
 import { beginHandles } from "./handles.ts";
 import { health, siteAnswered, siteFailed } from "./health.ts";
@@ -18,6 +19,8 @@ import { retire } from "./retention.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { isUpEffect, overdueUp } from "./up-bytes.ts";
+import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
@@ -82,6 +85,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
     case "retention":
       retire(house);
       return;
+    case "objects":
+      return { what: "objects", look: beginCensus(house) };
     default:
       return;
   }
@@ -92,7 +97,8 @@ function attendEffect(house: House, id: string): void {
   if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isUpEffect(record.kind)) overdueUp(house, record);
+    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
     else overdue(house, record);
   }
 }
@@ -265,11 +271,13 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
       );
+    } else if (record.kind === "upload") {
+      await lookForPlace(desk, record, firecrest, sentAt);
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
     // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
-    else if (error instanceof FirecrestError && error.retry === "never")
+    else if (record.kind === "stage" && error instanceof FirecrestError && error.retry === "never")
       house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;

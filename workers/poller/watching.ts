@@ -7,6 +7,7 @@ import { chooseNamed, nextNameLookAt } from "../../shared/domain/watch.ts";
 import type { NameLookup } from "../../shared/firecrest/port.ts";
 import { type Desk, invalid, type Options, traceOf } from "./accept.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { followInChat } from "./channels/follows.ts";
 import { systemProblems, urlProblems } from "./examine.ts";
 import { siteAnswered } from "./health.ts";
 import { applyJob, insertJob, jobRecord, seenJob } from "./jobs.ts";
@@ -51,6 +52,7 @@ export async function watch(
     if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
     for (const receiver of receivers) saveReceiver(house, receiver);
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     if (schedulerId === undefined) house.due("watch", id, now);
     else house.due("round", system, now, true);
     audit(house, actor, "job.watch", `jobs/${id}`, options.origin);

@@ -7,9 +7,10 @@ import { probeLink } from "../staged-link.ts";
 import { createCall, type Site } from "./call.ts";
 import { createFileOps } from "./files.ts";
 import { cancelJob, findByName, outputPaths, submitJob } from "./jobs.ts";
+import { readNodes, readPartitions, readReservations } from "./machine.ts";
 import { observeHandles } from "./observe.ts";
 import { pollRound } from "./round.ts";
-import { findStaged, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
+import { findStaged, findUpload, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
 import { decodeParameters, decodeSystems } from "./wire.ts";
 
 /** `/status` is cached for 16 minutes on the site, for all users together. */
@@ -40,6 +41,9 @@ export function createV1Client(deps: ClientDeps): Firecrest {
       }
       return user;
     },
+    nodes: (system) => readNodes(site, system),
+    partitions: (system) => readPartitions(site, system),
+    reservations: (system) => readReservations(site, system),
     submit: (job) => submitJob(site, job),
     cancel: (system, schedulerId) => cancelJob(site, system, schedulerId),
     round: (system, jobs) => pollRound(deps, system, jobs),
@@ -47,6 +51,7 @@ export function createV1Client(deps: ClientDeps): Firecrest {
     outputPaths: (system, schedulerId) => outputPaths(site, system, schedulerId),
     stage: (system, path) => stageFile(site, system, path),
     findStaged: (system, path, since) => findStaged(site, system, path, since),
+    findUpload: (system, path, since) => findUpload(site, system, path, since),
     stageUpload: (system, path) => startUpload(site, system, path),
     fileJob: (system, job, account) => startFileJob(site, system, job, account),
     observe: (handles) => observeHandles(site, files, handles),
