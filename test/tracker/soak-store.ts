@@ -63,7 +63,7 @@ export function ill(deps: ConsumerDeps, fate: Fate, struck: (what: Fault | Habit
     if (isKilled) throw new Error("this Worker is dead");
     return deps.trackerOf(connection);
   };
-  return { ...deps, egress: { stream }, trackerOf };
+  return { ...deps, egress: { ...deps.egress, stream }, trackerOf };
 }
 
 function failing(fault: Fault, answer: Response, kill: () => void): Response {
