@@ -5,18 +5,11 @@
  * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
+import type { ChatTarget } from "../../shared/contract/chat.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type {
-  ByteOutcome,
-  ChatTarget,
-  Idempotency,
-  Origin,
-  PartDone,
-  TrackerApi,
-  TrackerWork,
-} from "../../shared/contract/rpc.ts";
+import type { ByteOutcome, Idempotency, Origin, PartDone, TrackerApi, TrackerWork } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
   RotateRequest,
