@@ -59,10 +59,10 @@ export interface Lease {
   body: string;
   eventId: string;
   secrets: string[];
-  /** What posting for people needs beyond that. */
-  chat?: ChatLease;
   /** Of the request that the event's job or transfer came with. */
   traceparent?: string;
+  /** What posting for people needs beyond that. */
+  chat?: ChatLease;
 }
 
 export interface AttemptReport {
@@ -131,8 +131,8 @@ async function ready(house: House, seal: Seal, chosen: Chosen): Promise<Lease | 
       body,
       eventId: (JSON.parse(body) as Event).id,
       secrets: await openSecrets(house, seal, record),
-      ...(chat === undefined ? {} : { chat: apiKey === undefined ? chat : { ...chat, apiKey } }),
       ...(traceparent === undefined ? {} : { traceparent }),
+      ...(chat === undefined ? {} : { chat: apiKey === undefined ? chat : { ...chat, apiKey } }),
     };
   } catch (error) {
     house.log({ event: "callback.not_ready", delivery: row.id, receiver: record.id, error });

@@ -8,6 +8,7 @@ import { expectedRequests } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
+import { beginCensus } from "./census.ts";
 import { effect, hintAt, move } from "./effects.ts";
 import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
@@ -82,6 +83,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
     case "retention":
       retire(house);
       return;
+    case "objects":
+      return { what: "objects", look: beginCensus(house) };
     default:
       return;
   }
