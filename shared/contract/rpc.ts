@@ -12,8 +12,6 @@ import type {
   ChatCodeRequest,
   ChatInbound,
   ChatLink,
-  ChatPlace,
-  ChatPlatform,
   OpenedWorkspace,
   Workspace,
   WorkspaceLink,
@@ -463,29 +461,4 @@ export interface TrackerWork {
   /** Records stored parts (also renews the effect's deadline). `go: false`: cancelled meanwhile, stop. */
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
   finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Between the consumer of `callbacks` and a chat workspace: how a message that people see gets there.
-
-/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
-export interface ChatBot {
-  platform: "slack" | "mattermost";
-  token: string;
-  /** `https://slack.com/api`, or a Mattermost server. */
-  apiUrl: string;
-  /** Binds what buttons carry (`shared/chat/action.ts`). */
-  actionKey: string;
-}
-
-export interface ChatWorkspace {
-  /** Undefined: there is no such workspace, or its bot was removed. */
-  bot(): Promise<ChatBot | undefined>;
-}
-
-/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
-export interface ChatTarget {
-  place: ChatPlace;
-  platform: ChatPlatform;
-  jobId?: string;
 }

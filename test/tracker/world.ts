@@ -4,10 +4,11 @@
  * What the Workers do between `begin` and `finish` is their own code.
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
+import type { ChatBot } from "../../shared/contract/chat.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { TrackerWork } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
