@@ -126,7 +126,8 @@ export function userJobs(options: UserJobsOptions): Jobs {
       if (!/^\d+(?:_(?:\d+|\[[0-9,-]+(?:%\d+)?\]))?$/.test(id))
         throw new ToolError("scancel", 1, `scancel: error: Invalid job id ${id}`);
       const found = await require(id, "scancel", (text) => killError(id, text));
-      const live = found.filter((job) => !isFinal(job.state));
+      // One that is being cancelled is completing: the scheduler says so instead of cancelling it again.
+      const live = found.filter((job) => !isFinal(job.state) && job.killing?.cause !== "cancel");
       if (live.length === 0) {
         throw new ToolError("scancel", 1, killError(id, "Job/step already completing or completed"));
       }
