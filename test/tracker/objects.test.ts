@@ -109,6 +109,20 @@ describe("a lifetime rule", () => {
       expect(await world.objectKeys()).toEqual([]);
     }));
 
+  it("leaves an object that is on its way to the HPC side until it has arrived", () =>
+    inWorld(async (world) => {
+      await meetRealTime(world);
+      ruled(world, { expireAfterDays: 1 });
+      await put(world, "in.dat", 5);
+      await world.firecrest.clock.advance(2 * DAY_MS);
+      const { id } = await world.upload(`/scratch/${world.firecrest.user}/in.dat`, { key: "in.dat" });
+      await census(world.house);
+      expect(await world.objectKeys()).toEqual(["in.dat"]);
+      await world.until(() => world.transfer(id).status === "stored");
+      await census(world.house);
+      expect(await world.objectKeys()).toEqual([]);
+    }));
+
   it("never hits what is stored while it removes: a write waits for it", () =>
     inWorld(async (world) => {
       await meetRealTime(world);

@@ -102,6 +102,24 @@ describe("a receipt", () => {
       expect(published(world).keys.map((key) => Reflect.get(key, "exp") !== undefined)).toEqual([false, true, true]);
     }));
 
+  it("is given for the way up, too", () =>
+    inWorld(async (world) => {
+      await world.house.env.OBJECTS.put(`${world.house.name}/in.dat`, "hello\n");
+      const path = `/scratch/${world.firecrest.user}/in.dat`;
+      const { id } = await world.upload(path, { key: "in.dat" });
+      await world.until(() => world.transfer(id).endedAt !== undefined);
+      const { receipt: open, jws } = await given(world, id);
+      expect(Receipt.parse(open)).toMatchObject({
+        direction: "upload",
+        path,
+        key: "in.dat",
+        site: { bytes: 6, sha256: HELLO },
+        object: { bytes: 6, sha256: HELLO, etag: expect.any(String) },
+        proof: "hash",
+      });
+      expect(await verifiesByHand(world, jws)).toBe(true);
+    }));
+
   it("is refused, and says why, as long as there is nothing to show", () =>
     inWorld(async (world) => {
       const { id } = await world.download("/nothing/here", "missing");

@@ -76,10 +76,10 @@ export function objectChanged(house: House, actor: Actor, change: ObjectChange, 
   });
 }
 
-/** Keys that something is being written to. */
+/** Keys that something is being written to, or read from by an upload. */
 export function keysInUse(house: House): Set<string> {
   const rows = house.rows<{ key: string }>(
-    "SELECT key FROM reservations WHERE until > ? UNION SELECT key FROM transfers WHERE live = 1",
+    "SELECT key FROM reservations WHERE until > ? UNION SELECT json_extract(doc, '$.key') AS key FROM transfers WHERE live = 1",
     house.now(),
   );
   return new Set(rows.map(({ key }) => key));
