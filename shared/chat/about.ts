@@ -34,10 +34,11 @@ const PROOFS: Record<NonNullable<Transfer["proof"]>, string> = {
 };
 
 export function transferMessage(transfer: Transfer): Message {
-  const { direction, path, key, system, status, totalBytes, proof, link } = transfer;
+  const { direction, path, key, url, system, status, totalBytes, proof, link } = transfer;
   const { tone, says } = TRANSFERS[status];
   const there = `${system}:${path}`;
-  const [from, to] = direction === "download" ? [there, key] : [key, there];
+  const here = url ?? key;
+  const [from, to] = direction === "download" ? [there, here] : [here, there];
   const text = transfer.detail ?? transfer.reason;
   return {
     title: `${from.split("/").at(-1)} ${says}`,
