@@ -1,4 +1,4 @@
-import { env, runInDurableObject } from "cloudflare:test";
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Caller } from "../../shared/contract/access.ts";
 import type { ChatCodeRequest, ChatInbound, WorkspaceRequest } from "../../shared/contract/chat.ts";
@@ -177,7 +177,8 @@ let mine: string;
 let other: string;
 
 // The object runs in this isolate: nothing of it leaves the test.
-vi.stubGlobal("fetch", async () => new Response("nobody is here", { status: 503 }));
+const outside = vi.fn(async (_url: string, _init?: RequestInit) => new Response("nobody is here", { status: 503 }));
+vi.stubGlobal("fetch", outside);
 
 /** A connection whose site is down: what is asked of it stays on record. */
 async function connection(name: string): Promise<void> {
@@ -413,6 +414,22 @@ describe("people in chat", () => {
     expect(await ask(ALICE, form(values))).toEqual({ kind: "nothing" });
     expect(await jobsOf(mine)).toMatchObject([{ status: "accepted" }]);
   });
+});
+
+it("a request whose Worker died is answered by the Workspace, once, where answers are taken later", async () => {
+  const answerUrl = `https://hooks.slack.com/commands/${lab}`;
+  const stub = env.WORKSPACES.getByName(lab);
+  await workspaceOf(lab).arrive({ kind: "command", id: "slash:dead", person: ALICE, answerUrl, text: "help" });
+  const told = () => outside.mock.calls.filter(([url]) => url === answerUrl);
+  await runDurableObjectAlarm(stub);
+  expect(told()).toEqual([]);
+  await runInDurableObject(stub, (_: unknown, state) => {
+    state.storage.sql.exec("UPDATE received SET at = at - ?", PATIENCE_MS);
+  });
+  await runDurableObjectAlarm(stub);
+  await runDurableObjectAlarm(stub);
+  expect(told()).toHaveLength(1);
+  expect(told()[0]?.[1]?.body).toContain("/hpc");
 });
 
 describe("what is at rest", () => {

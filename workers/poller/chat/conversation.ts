@@ -105,7 +105,7 @@ class Conversation {
   }
 
   async obey(command: Command): Promise<Reply> {
-    if (command.verb === "help") return say(says.shortHelp());
+    if (command.verb === "help") return say(says.help());
     if (command.verb === "connect") return this.#connect(command.code);
     const connection = this.#connectionOf(command);
     if (typeof connection !== "string") return connection;

@@ -31,21 +31,10 @@ export const help = (): Message =>
   message("What Firewatch does for you here", {
     tail: {
       caption: "Type /hpc and one of these",
-      text: Object.values(VERBS)
-        .map(([usage, about]) => `${usage}\n    ${about}`)
-        .join("\n"),
+      text: table(Object.values(VERBS).map(([usage, about]) => [usage, about])),
     },
     next: "A job is its id (job_…) or the scheduler's number. With --on <connection> a command is for another connection.",
   });
-
-/** `help` has two lines for each verb, which is more than a message shows: one line each where it gets long. */
-export const shortHelp = (): Message => ({
-  ...help(),
-  tail: {
-    caption: "Type /hpc and one of these",
-    text: table(Object.values(VERBS).map(([usage, about]) => [usage, about])),
-  },
-});
 
 export const notUnderstood = (problem: string, verb?: Verb): Message =>
   message("That is not a command", {
@@ -101,7 +90,7 @@ export const uses = (connection: string): Message =>
 
 export const disconnected = (connection: string): Message => message(`You are no longer linked to ${connection}`);
 
-/** `isNew`: another message follows this job. */
+/** `here`: its message is shown to everybody in the channel. */
 export const started = (job: Job, here: boolean): Message =>
   message(`${nameOf(job)} on ${job.system} is ${job.watched === true ? "watched" : "accepted"}`, {
     tone: "waiting",
