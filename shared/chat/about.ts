@@ -9,8 +9,9 @@ import { size } from "./words.ts";
 export function eventMessage(event: Event, extras: JobExtras = {}): Message {
   const [family] = event.type.split(".");
   if (family === "job") {
-    const { percent, ...job } = event.data as Job & { percent?: number };
-    return jobMessage(job, percent === undefined ? extras : { ...extras, percent });
+    const { percent, warning, ...job } = event.data as Job & Pick<JobExtras, "percent" | "warning">;
+    const news = { ...(percent === undefined ? {} : { percent }), ...(warning === undefined ? {} : { warning }) };
+    return jobMessage(job, { ...extras, ...news });
   }
   return family === "transfer" ? transferMessage(event.data as Transfer) : noticeMessage(event);
 }

@@ -74,8 +74,7 @@ export const WorkspaceLink = z
 export type WorkspaceLink = z.infer<typeof WorkspaceLink>;
 
 /** `owner`: every job of the connection. `member`: only jobs and transfers that this person started from chat. */
-export const CHAT_ROLES = ["owner", "member"] as const;
-export type ChatRole = (typeof CHAT_ROLES)[number];
+const CHAT_ROLES = ["owner", "member"] as const;
 
 /** What a person may do from chat unless the code says otherwise. */
 export const CHAT_SCOPES: readonly ScopeWord[] = SCOPES.filter(
@@ -163,4 +162,24 @@ export type ChatInbound = {
 /** The JSON to answer the platform with; absent = an empty 200. */
 export interface ChatAnswer {
   body?: unknown;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between a chat workspace and whoever posts there: how a message that people see gets there
+
+/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
+export interface ChatBot {
+  platform: ChatPlatform;
+  token: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
+}
+
+/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+export interface ChatTarget {
+  place: ChatPlace;
+  platform: ChatPlatform;
+  jobId?: string;
 }

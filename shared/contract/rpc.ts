@@ -12,8 +12,6 @@ import type {
   ChatCodeRequest,
   ChatInbound,
   ChatLink,
-  ChatPlace,
-  ChatPlatform,
   OpenedWorkspace,
   Workspace,
   WorkspaceLink,
@@ -24,6 +22,7 @@ import type {
   ConnectionRequest,
   Invitation,
   InvitationRequest,
+  MachinePart,
   MadeConnection,
   SystemView,
 } from "./connection.ts";
@@ -50,6 +49,7 @@ export type ProblemCode =
   | "forbidden"
   | "not_found"
   | "conflict"
+  | "quota_exceeded"
   | "in_flight"
   | "gone"
   | "too_large"
@@ -162,6 +162,12 @@ export interface TrackerApi {
   /** Signed; of a stored transfer only. */
   receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
 
+  // Objects: api moves their bytes
+  /** Before bytes are written: may they be? Their room is kept until `objectChanged`, or until its time is over. */
+  reserveObject(caller: Caller, write: ObjectWrite): Promise<Answer<null>>;
+  /** Afterwards, well or not: what there is more or less of. */
+  objectChanged(caller: Caller, change: ObjectChange, origin: Origin): Promise<Answer<null>>;
+
   // Share links
   addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
   links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
@@ -225,6 +231,23 @@ export interface TrackerApi {
 /** What a hook starts. */
 export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
 
+export interface ObjectWrite {
+  /** Of the caller's choice; the same id again replaces what it reserved. */
+  id: string;
+  key: string;
+  bytes: number;
+  keepSeconds: number;
+}
+
+export interface ObjectChange {
+  /** What was reserved; ending with `/`, everything below it. */
+  id?: string;
+  key: string;
+  /** Differences to before. */
+  objects: -1 | 0 | 1;
+  bytes: number;
+}
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
@@ -249,13 +272,14 @@ export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
 
-  /** The last lines of a job's output. */
+  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
   logs(
     connection: string,
     caller: Caller,
     job: string,
     stream: "stdout" | "stderr",
     tail: number,
+    masked: boolean,
   ): Promise<Answer<string>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(
@@ -263,6 +287,8 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
   /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
@@ -435,29 +461,4 @@ export interface TrackerWork {
   /** Records stored parts (also renews the effect's deadline). `go: false`: cancelled meanwhile, stop. */
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
   finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Between the consumer of `callbacks` and a chat workspace: how a message that people see gets there.
-
-/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
-export interface ChatBot {
-  platform: "slack" | "mattermost";
-  token: string;
-  /** `https://slack.com/api`, or a Mattermost server. */
-  apiUrl: string;
-  /** Binds what buttons carry (`shared/chat/action.ts`). */
-  actionKey: string;
-}
-
-export interface ChatWorkspace {
-  /** Undefined: there is no such workspace, or its bot was removed. */
-  bot(): Promise<ChatBot | undefined>;
-}
-
-/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
-export interface ChatTarget {
-  place: ChatPlace;
-  platform: ChatPlatform;
-  jobId?: string;
 }

@@ -4,10 +4,11 @@
  * What the Workers do between `begin` and `finish` is their own code.
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
+import type { ChatBot } from "../../shared/contract/chat.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { TrackerWork } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
@@ -33,7 +34,7 @@ import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
-import { consume } from "../../workers/transfer/consume.ts";
+import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 
 const ACTOR = { name: "admin" };
@@ -97,6 +98,8 @@ export class World {
   rings = 0;
   /** Called with each message before it is consumed: `drop` loses it, `double` delivers it twice. */
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
+  /** What the transfer Worker is given for one message: a scenario may put something else around it. */
+  worker: (deps: ConsumerDeps, message: TransferMessage) => ConsumerDeps = (deps) => deps;
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
   crash: { kind: EffectKind; when: "before" | "after" } | undefined;
 
@@ -139,6 +142,7 @@ export class World {
       env: {
         TOKENS: env.TOKENS,
         INDEX: env.INDEX,
+        OBJECTS: env.OBJECTS,
         PUBLIC_URL: "https://firewatch.test",
         COMMANDS: { send: async (message) => queues.commands.push(message) },
         TRANSFERS: { send: async (message) => queues.transfers.push(message) },
@@ -219,8 +223,9 @@ export class World {
       if (this.house.now() >= end)
         throw new Error(`still not so after ${limitMs / 1000} s of virtual time: ${condition.toString()}`);
       const next =
-        this.house.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda WHERE kind <> 'retention'")?.at ??
-        this.house.now() + 1_000;
+        this.house.row<{ at: number | null }>(
+          "SELECT min(due_at) AS at FROM agenda WHERE kind NOT IN ('retention', 'objects')",
+        )?.at ?? this.house.now() + 1_000;
       const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
       await this.run(this.ring());
@@ -295,13 +300,16 @@ export class World {
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.
     await consume(
       { body: message, attempts: 1, ack: () => {}, retry: () => {} },
-      {
-        bucket: this.#objects,
-        egress: this.egress,
-        trackerOf: () => tracker,
-        clock: systemClock,
-        log: (line) => this.lines.push(line),
-      },
+      this.worker(
+        {
+          bucket: this.#objects,
+          egress: this.egress,
+          trackerOf: () => tracker,
+          clock: systemClock,
+          log: (line) => this.lines.push(line),
+        },
+        message,
+      ),
     );
   }
 
@@ -448,10 +456,12 @@ export class World {
   }
 }
 
-/** A body as the network gives it: a byte stream of the runtime's own, which breaks when its source does. */
+/** A body as the network gives it: a byte stream of the runtime's own, of the length that was told, which breaks when its source does. */
 function asFromNetwork(response: Response): Response {
   if (response.body === null) return response;
-  const { readable, writable } = new IdentityTransformStream();
+  const length = response.headers.get("content-length");
+  const { readable, writable } =
+    length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   response.body.pipeTo(writable).catch(() => {});
   return new Response(readable, response);
 }

@@ -2,8 +2,9 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
+import type { ChatTarget } from "../../shared/contract/chat.ts";
 import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
-import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
@@ -18,6 +19,7 @@ import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { beginJob, cancelInputs, inputConflicts, inputsOf, isStagingIn } from "./inputs.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { quotaRefusal } from "./objects.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
@@ -270,6 +272,9 @@ export async function acceptTransfer(
         detail: "Another transfer is under way to the same key.",
         errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
       };
+    // How large the file is shows when it is staged; here only whether there is room for anything at all.
+    const full = quotaRefusal(house, 1);
+    if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
     insertTransfer(house, record);
     const transfer = viewTransfer(record, house.name);
     startDownload(house, record, api);

@@ -92,6 +92,11 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (receiver, topic, part)
   ) WITHOUT ROWID;
   `,
+  // Room that is kept for objects on their way; what is there is counted from now on.
+  `
+  CREATE TABLE reservations (id TEXT PRIMARY KEY, key TEXT NOT NULL, bytes INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT OR IGNORE INTO agenda (kind, subject, due_at) VALUES ('objects', '', 0);
+  `,
   // Links for uploads, sealed, in pieces.
   `
   CREATE TABLE forms (transfer TEXT NOT NULL, n INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (transfer, n)) WITHOUT ROWID;

@@ -4,13 +4,14 @@
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
-import { expectedRequests } from "../../shared/domain/pace.ts";
+import { expectedRequests, pauseAfterFailureMs } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
+import { beginCensus } from "./census.ts";
 import { effect, hintAt, move } from "./effects.ts";
 import { beginHandles } from "./handles.ts";
-import { siteAnswered, siteFailed } from "./health.ts";
+import { health, siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
 import { lookForOperation } from "./operations.ts";
@@ -84,6 +85,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
     case "retention":
       retire(house);
       return;
+    case "objects":
+      return { what: "objects", look: beginCensus(house) };
     default:
       return;
   }
@@ -124,6 +127,8 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
   const { firecrest, requests, requestIds } = site.client();
   const startedAt = house.now();
   try {
+    // A site that was down is asked one cheap question first.
+    if (health(house).state === "unhealthy") await expectAvailable(firecrest, system);
     const seen = await firecrest.round(
       system,
       jobs.map((job) => tracked(job, house.now())),
@@ -151,9 +156,23 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
       durationMs: house.now() - startedAt,
       requestIds: requestIds(),
     });
+  } catch (error) {
+    if (!(error instanceof FirecrestError)) throw error;
+    const pauseMs = pauseAfterFailureMs(
+      startedAt - (health(house).firstFailureAt ?? startedAt),
+      error.retryAfterSeconds,
+    );
+    house.change(() => house.due("round", system, house.now() + pauseMs * (0.9 + 0.2 * house.random())));
+    throw error;
   } finally {
     site.settle(granted, requests());
   }
+}
+
+async function expectAvailable(firecrest: Firecrest, system: string): Promise<void> {
+  const status = (await firecrest.systems()).find(({ name }) => name === system);
+  if (status?.available === false)
+    throw new FirecrestError(`${system} is not available`, { code: "system_unavailable", retry: "later" });
 }
 
 /** Whether anything was new. Call inside `house.change`. */
