@@ -1,35 +1,17 @@
 /**
- * Calls between Workers. `TrackerApi` is what the Durable Object of one connection answers; `PollerApi` is what the poller
- * Worker answers to api (what needs an opened secret or a read at the site). RPC is additive: a newer caller tolerates the
+ * Calls between Workers. `TrackerApi` is what the Durable Object of one connection answers; what the poller Worker answers to
+ * api is in `poller-api.ts`, what is done to bytes that go up in `up.ts`. RPC is additive: a newer caller tolerates the
  * previous version's answers.
  *
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
-import type {
-  ChatAnswer,
-  ChatCode,
-  ChatCodeRequest,
-  ChatInbound,
-  ChatLink,
-  OpenedWorkspace,
-  Workspace,
-  WorkspaceLink,
-  WorkspaceRequest,
-} from "./chat.ts";
-import type {
-  Connection,
-  ConnectionRequest,
-  Invitation,
-  InvitationRequest,
-  MachinePart,
-  MadeConnection,
-  SystemView,
-} from "./connection.ts";
+import type { ChatCode, ChatCodeRequest, ChatLink } from "./chat.ts";
+import type { Connection, ConnectionRequest, MadeConnection } from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { FirecrestRequest, Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
-import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
+import type { LinkRequest, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
 import type { OpenReceipt } from "./receipt.ts";
 import type {
@@ -42,6 +24,7 @@ import type {
   SubscriptionRequest,
 } from "./subscription.ts";
 import type { Transfer, TransferRequest, TransfersQuery } from "./transfer.ts";
+import type { UpWork } from "./up.ts";
 import type { PageQuery } from "./words.ts";
 
 export type ProblemCode =
@@ -262,61 +245,6 @@ export interface VerifiedInbound {
   result: { outcome: "filtered" } | Started | { outcome: "refused"; errors: FieldProblem[] };
 }
 
-/** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
-export interface OpenedHook {
-  hook: Hook;
-  secrets: string[];
-}
-
-export interface PollerApi {
-  /** Undefined for an unknown connection or hook: both look the same to the caller. */
-  openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
-
-  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
-  logs(
-    connection: string,
-    caller: Caller,
-    job: string,
-    stream: "stdout" | "stderr",
-    tail: number,
-    masked: boolean,
-  ): Promise<Answer<string>>;
-  systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
-  system(
-    connection: string,
-    caller: Caller,
-    system: string,
-  ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
-  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
-  file(
-    connection: string,
-    caller: Caller,
-    system: string,
-    operation: string,
-    input: Record<string, unknown>,
-    origin?: Origin,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
-  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
-  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
-  /** All connections of the deployment, for ADMIN_TOKEN. */
-  connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
-
-  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
-  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
-
-  /** Chat workspaces, for ADMIN_TOKEN. */
-  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
-  workspace(name: string): Promise<Answer<Workspace>>;
-  removeWorkspace(name: string): Promise<Answer<null>>;
-  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
-  /** Undefined for an unknown workspace. */
-  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
-  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
-  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Between the Tracker and the Workers that carry out effects. These calls carry links and tokens: they are never logged.
 
@@ -343,59 +271,6 @@ export type ByteWork =
   /** Empty files are not staged: the object is made directly. */
   | { kind: "put_empty"; transfer: string; objectKey: string; overwrite: boolean; metadata: Record<string, string> }
   | UpWork;
-
-/** One version of an R2 object, as it goes up to the HPC side. */
-export interface UpSource {
-  objectKey: string;
-  /** Of that version, without quotes. */
-  etag: string;
-  bytes: number;
-}
-
-/** The way up: what the transfer Worker does with a file that goes to the HPC side. */
-export type UpWork =
-  /** Which file goes up: its size, its version and, up to `hashMaxBytes`, its SHA-256. */
-  | { kind: "inspect"; transfer: string; objectKey: string; hashMaxBytes: number }
-  /** A file from elsewhere becomes an object of our own first, so that everything after it can be repeated. */
-  | {
-      kind: "fetch";
-      transfer: string;
-      url: string;
-      objectKey: string;
-      maxBytes: number;
-      hashMaxBytes: number;
-      /** An upload to R2 that an earlier try left open. */
-      staleUploadId?: string;
-    }
-  /** The whole file in one form; the form is a secret. */
-  | {
-      kind: "send_form";
-      transfer: string;
-      source: UpSource;
-      form: { url: string; fields: Record<string, string> };
-      fileName: string;
-      storageOrigins: string[];
-      /** Where the file can be read once it has arrived; set when an earlier try may have sent it. A secret. */
-      arrivedUrl?: string;
-    }
-  /** The file in parts of a fixed size, each to its own link, and then the word that it is whole. All links are secrets. */
-  | {
-      kind: "send_parts";
-      transfer: string;
-      source: UpSource;
-      partBytes: number;
-      /** Links of parts that have not arrived, lowest first; not always all of them. */
-      partUrls: { n: number; url: string }[];
-      completeUrl: string;
-      storageOrigins: string[];
-      /** Parts that have arrived. */
-      parts: { n: number; etag: string }[];
-      /** An earlier try may already have said that the file is whole. */
-      again: boolean;
-      segmentMs: number;
-    }
-  /** Removes an object that was made for one upload only. */
-  | { kind: "discard"; transfer: string; objectKey: string; uploadId?: string };
 
 export interface CopyWork {
   kind: "copy";

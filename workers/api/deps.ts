@@ -1,6 +1,7 @@
 /** What the entrance is made of. All effects come in through here, so a test can be the Tracker, the clock and the network. */
 import type { Now, RandomBytes } from "../../shared/clock.ts";
-import type { PollerApi, TrackerApi } from "../../shared/contract/rpc.ts";
+import type { PollerApi } from "../../shared/contract/poller-api.ts";
+import type { TrackerApi } from "../../shared/contract/rpc.ts";
 import type { Log } from "../../shared/log.ts";
 
 /** The Durable Object of one connection: calls, and one stream of events over a WebSocket. */

@@ -1,7 +1,7 @@
 /** The bindings of api, read here only. What is missing is named, all at once. */
 
 import { systemNow, systemRandom } from "../../shared/clock.ts";
-import type { PollerApi } from "../../shared/contract/rpc.ts";
+import type { PollerApi } from "../../shared/contract/poller-api.ts";
 import { type EgressSettings, egressFrom } from "../../shared/egress/settings.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Deps, Limiter, Tracker } from "./deps.ts";

@@ -1,7 +1,7 @@
 /** The public door: is this request from the sender that the hook knows, and what does it say? */
 import { sha256Hex } from "../../shared/bytes.ts";
 import type { Hook } from "../../shared/contract/hook.ts";
-import type { OpenedHook } from "../../shared/contract/rpc.ts";
+import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import { ConnectionName, PlainName } from "../../shared/contract/words.ts";
 import type { Inbound } from "../../shared/domain/hook.ts";
 import { inRange, parseAddress, parseRange } from "../../shared/egress/address.ts";

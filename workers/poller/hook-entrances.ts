@@ -1,7 +1,8 @@
 /** The Tracker's entrances that have to do with hooks. */
 import type { Caller } from "../../shared/contract/access.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
-import type { OpenedHook, Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import type { OpenedHook } from "../../shared/contract/poller-api.ts";
+import type { Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import { ChatEntrances } from "./chat-entrances.ts";
 import * as hooks from "./hooks.ts";
 import { preview } from "./preview.ts";

@@ -2,15 +2,8 @@
 
 import { rfc3339 } from "../../shared/clock.ts";
 import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
-import type {
-  Answer,
-  FieldProblem,
-  OpenedHook,
-  Origin,
-  Page,
-  Refusal,
-  VerifiedInbound,
-} from "../../shared/contract/rpc.ts";
+import type { OpenedHook } from "../../shared/contract/poller-api.ts";
+import type { Answer, FieldProblem, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";

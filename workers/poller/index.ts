@@ -12,7 +12,8 @@ import type {
 } from "../../shared/contract/chat.ts";
 import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
-import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
+import type { OpenedHook, PollerApi } from "../../shared/contract/poller-api.ts";
+import type { Answer, Origin, Page } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { answerInTime } from "./chat/desk.ts";

@@ -1,7 +1,8 @@
 /** The poller's chat half in memory, as far as an entrance can see it: secrets are opened, requests are written down. */
 import { sha256Hex, toBase64 } from "../../../shared/bytes.ts";
 import type { ChatAnswer, ChatInbound, OpenedWorkspace, Workspace } from "../../../shared/contract/chat.ts";
-import type { PollerApi, Refusal } from "../../../shared/contract/rpc.ts";
+import type { PollerApi } from "../../../shared/contract/poller-api.ts";
+import type { Refusal } from "../../../shared/contract/rpc.ts";
 import { AT } from "./fake-tracker.ts";
 
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };

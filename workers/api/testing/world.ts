@@ -2,7 +2,7 @@
 
 import { systemRandom } from "../../../shared/clock.ts";
 import type { Scope } from "../../../shared/contract/access.ts";
-import type { PollerApi } from "../../../shared/contract/rpc.ts";
+import type { PollerApi } from "../../../shared/contract/poller-api.ts";
 import { createApp } from "../app.ts";
 import type { Deps, Limiter } from "../deps.ts";
 import { AT, FakeTracker } from "./fake-tracker.ts";

@@ -1,0 +1,64 @@
+/** What the poller Worker answers to api: what needs an opened secret, or a read at the site. */
+import type { Caller } from "./access.ts";
+import type { ChatAnswer, ChatInbound, OpenedWorkspace, Workspace, WorkspaceLink, WorkspaceRequest } from "./chat.ts";
+import type { Invitation, InvitationRequest, MachinePart, SystemView } from "./connection.ts";
+import type { Hook } from "./hook.ts";
+import type { Job } from "./job.ts";
+import type { SharedObject } from "./link.ts";
+import type { Answer, Origin, Page } from "./rpc.ts";
+import type { PageQuery } from "./words.ts";
+
+/** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
+export interface OpenedHook {
+  hook: Hook;
+  secrets: string[];
+}
+
+export interface PollerApi {
+  /** Undefined for an unknown connection or hook: both look the same to the caller. */
+  openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
+
+  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
+  logs(
+    connection: string,
+    caller: Caller,
+    job: string,
+    stream: "stdout" | "stderr",
+    tail: number,
+    masked: boolean,
+  ): Promise<Answer<string>>;
+  systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
+  system(
+    connection: string,
+    caller: Caller,
+    system: string,
+  ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
+  file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin?: Origin,
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
+  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
+  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
+  /** All connections of the deployment, for ADMIN_TOKEN. */
+  connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
+  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
+
+  /** Chat workspaces, for ADMIN_TOKEN. */
+  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  workspace(name: string): Promise<Answer<Workspace>>;
+  removeWorkspace(name: string): Promise<Answer<null>>;
+  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
+  /** Undefined for an unknown workspace. */
+  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
+  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
+  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
+}
