@@ -67,6 +67,17 @@ export interface Origin {
   traceparent?: string;
 }
 
+export interface Doing {
+  act: string;
+  subject: string;
+  origin: Origin;
+}
+
+export interface Authorizing {
+  hook?: string;
+  doing?: Doing;
+}
+
 export interface TrackerApi {
   // The connection itself
   create(
@@ -77,8 +88,11 @@ export interface TrackerApi {
   ): Promise<Answer<{ created: boolean; connection: Connection }>>;
   describe(caller: Caller): Promise<Answer<Connection>>;
   remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>>;
-  /** Who this is, if the scope (and, where given, the system) is theirs. */
-  authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>>;
+  /**
+   * Who this is, if the scope (and, where given, the system and the hook) is theirs. `doing` is what they do then, elsewhere
+   * than here: it goes into the audit.
+   */
+  authorize(caller: Caller, scope: Scope, system?: string, more?: Authorizing): Promise<Answer<{ actor: string }>>;
   /** OIDC bindings of an issuer, for api to verify a token against. Public knowledge only. */
   audiences(issuer: string): Promise<string[]>;
   /** What the connection does and owes, in numbers. */
@@ -210,6 +224,18 @@ export interface OpenedHook {
   secrets: string[];
 }
 
+export interface Resealed {
+  connections: number;
+  /** Values that an older key had sealed and the first one has sealed now. */
+  resealed: number;
+  /** Values that no key of this deployment opens. */
+  unreadable: number;
+  /** Connections with more to do, or that could not be asked: call again. */
+  unfinished: string[];
+  /** The next connections; absent after the last ones. */
+  cursor?: string;
+}
+
 export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
@@ -235,7 +261,10 @@ export interface PollerApi {
     system: string,
     operation: string,
     input: Record<string, unknown>,
+    origin?: Origin,
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+  /** Seals everything again that an older key sealed, for some connections; the cursor leads to the next ones. */
+  reseal(query: PageQuery, origin: Origin): Promise<Resealed>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 }

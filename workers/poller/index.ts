@@ -2,7 +2,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { OpenedHook, PollerApi } from "../../shared/contract/rpc.ts";
+import type { OpenedHook, Origin, Page, PollerApi, Resealed } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { command } from "./commands.ts";
@@ -13,6 +13,9 @@ import { sweep } from "./sweep.ts";
 export { Tracker } from "./tracker.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
+
+/** Connections of one call; each takes about a second. */
+const RESEALED_AT_ONCE = 10;
 
 /** What api may ask of this Worker, over a service binding. */
 export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
@@ -32,11 +35,41 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
-  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
-    return reads.file(this.env, log, connection, caller, system, operation, input);
+  async file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin: Origin = {},
+  ) {
+    return reads.file(this.env, log, connection, caller, system, operation, input, origin);
   }
 
-  async connections({ cursor, limit }: { cursor?: string; limit?: number }) {
+  async reseal({ cursor, limit = RESEALED_AT_ONCE }: { cursor?: string; limit?: number }, origin: Origin) {
+    const page = await this.connections({ limit, ...(cursor === undefined ? {} : { cursor }) });
+    const done: Resealed = { connections: page.items.length, resealed: 0, unreadable: 0, unfinished: [] };
+    for (const { name } of page.items) {
+      try {
+        const rows = await this.env.TRACKER.getByName(name).reseal(origin);
+        done.resealed += rows.resealed;
+        done.unreadable += rows.unreadable;
+        if (rows.more) done.unfinished.push(name);
+      } catch (error) {
+        log({ event: "reseal.failed", connection: name, error });
+        done.unfinished.push(name);
+      }
+    }
+    return page.cursor === undefined ? done : { ...done, cursor: page.cursor };
+  }
+
+  async connections({
+    cursor,
+    limit,
+  }: {
+    cursor?: string;
+    limit?: number;
+  }): Promise<Page<{ name: string; live: boolean }>> {
     const page = await this.env.INDEX.list<{ live: boolean }>({
       prefix: "connection/",
       limit: limit ?? 100,

@@ -3,7 +3,7 @@
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
 import type { SystemView } from "../../shared/contract/connection.ts";
-import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Doing, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { z } from "../../shared/contract/words.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
@@ -53,9 +53,10 @@ export async function reading<T>(
   scope: "jobs:read" | "files:read" | "files:write",
   system: string | undefined,
   work: (firecrest: Firecrest) => Promise<Answer<T>>,
+  doing?: Doing,
 ): Promise<Answer<T>> {
   const tracker = env.TRACKER.getByName(connection);
-  const admitted = (await tracker.read(caller, scope, system, 1)) as Answer<{ site: SiteConfig }>;
+  const admitted = (await tracker.read(caller, scope, system, 1, doing)) as Answer<{ site: SiteConfig }>;
   if (!admitted.ok) return admitted;
   const firecrest = clientOf(admitted.value.site, egressFrom(env, log), {
     token: tokenFrom((renew) => tracker.token(renew)),
@@ -351,6 +352,7 @@ export async function file(
   system: string,
   name: string,
   input: Record<string, unknown>,
+  origin: Origin,
 ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>> {
   const known = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
   if (known === undefined) return { ok: false, code: "not_found", detail: `There is no file operation ${name}.` };
@@ -365,7 +367,9 @@ export async function file(
       })),
     };
   }
-  return reading(env, log, connection, caller, known.scope, system, async (firecrest) => {
+  const [place] = known.paths(parsed.data);
+  const doing: Doing = { act: `file.${name}`, subject: `systems/${system}${place?.[2] ?? ""}`, origin };
+  const work = async (firecrest: Firecrest): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>> => {
     const problems = [
       ...known
         .paths(parsed.data)
@@ -374,5 +378,7 @@ export async function file(
     ].flatMap(([field, problem]) => (problem === undefined ? [] : [{ field: `/${field}`, message: problem }]));
     if (problems.length > 0) return { ok: false, code: "invalid", errors: problems };
     return { ok: true, value: await known.run(firecrest, system, parsed.data) };
-  });
+  };
+  const recorded = known.scope === "files:write" ? doing : undefined;
+  return reading(env, log, connection, caller, known.scope, system, work, recorded);
 }

@@ -9,7 +9,9 @@ import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type {
   Answer,
+  Authorizing,
   ByteOutcome,
+  Doing,
   Idempotency,
   Origin,
   PartDone,
@@ -38,6 +40,7 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import { metrics } from "./metrics.ts";
+import { type ResealedRows, reseal } from "./reseal.ts";
 import { NOT_FOUND, type Rooms } from "./rooms.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
@@ -75,9 +78,11 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     });
   }
 
-  async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
-    const admitted = this.#rooms.admit(caller, scope, system);
-    return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
+  async authorize(caller: Caller, scope: Scope, system?: string, { hook, doing }: Authorizing = {}) {
+    const admitted = this.#rooms.admit(caller, scope, system, hook);
+    if (!admitted.ok) return admitted;
+    this.#rooms.recordDoing(admitted.value, doing);
+    return ok({ actor: admitted.value.name });
   }
 
   async audiences(issuer: string): Promise<string[]> {
@@ -308,14 +313,18 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.token(renew);
   }
 
-  async read(caller: Caller, scope: Scope, system: string | undefined, requests: number) {
-    return this.#rooms.read(caller, scope, system, requests);
+  async read(caller: Caller, scope: Scope, system: string | undefined, requests: number, doing?: Doing) {
+    return this.#rooms.read(caller, scope, system, requests, doing);
   }
 
   async output(caller: Caller, id: string) {
     return this.#rooms.with(caller, "jobs:read", (actor) =>
       this.#rooms.ofJob(actor, id) ? this.#rooms.output(id) : NOT_FOUND,
     );
+  }
+
+  async reseal(origin: Origin): Promise<ResealedRows> {
+    return this.#rooms.exists() ? reseal(this.#rooms.desk, origin) : { resealed: 0, unreadable: 0, more: false };
   }
 
   /** Keeps what the site told about its systems, for checks before submitting. */

@@ -151,7 +151,7 @@ export function fileRoutes({ guarded }: Routes): void {
     },
     async (call) => {
       // Before megabytes are read for somebody who may not write.
-      await requireScope(call, "files:write", systemOf(call));
+      await requireScope(call, "files:write", { system: systemOf(call) });
       const content = await readBytes(call.request, DIRECT_MAX_BYTES);
       return carryOut(call, "upload", { ...placeOf(call.query.path), content }, () => "path");
     },
@@ -184,7 +184,14 @@ async function carryOut(
   input: Record<string, unknown>,
   named: (field: string) => string = (field) => field,
 ): Promise<Response> {
-  const answer = await call.deps.poller.file(call.connection, call.caller, systemOf(call), operation, input);
+  const answer = await call.deps.poller.file(
+    call.connection,
+    call.caller,
+    systemOf(call),
+    operation,
+    input,
+    call.origin,
+  );
   if (!answer.ok && answer.errors !== undefined)
     given({ ...answer, errors: answer.errors.map((error) => ({ ...error, field: named(error.field) })) });
   const result = given(answer);

@@ -106,7 +106,7 @@ export function objectRoutes({ guarded }: Routes): void {
       answers: { 204: { description: "Removed." } },
     },
     async (call) => {
-      await requireScope(call, "transfers:write");
+      await requireScope(call, "transfers:write", { doing: doing("object.delete", call) });
       const key = fullKey(call);
       if ((await call.deps.objects.head(key)) === null) throw new Problem("not_found");
       await call.deps.objects.delete(key);
@@ -167,8 +167,13 @@ function onObjectsHost({ url, deps }: Call): Response | undefined {
   return new Response(null, { status: 307, headers: { location: there.href } });
 }
 
+const doing = (act: string, { params }: { params: Record<string, string> }) => ({
+  act,
+  subject: `objects/${params.key}`,
+});
+
 async function writeObject(call: Call): Promise<Response> {
-  await requireScope(call, "transfers:write");
+  await requireScope(call, "transfers:write", { doing: doing("object.put", call) });
   const { request, deps, connection } = call;
   const key = fullKey(call);
   const { body } = knownLength(request, MAX_PUT_BYTES, PARTS_REMEDY);

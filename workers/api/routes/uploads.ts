@@ -52,7 +52,8 @@ export function uploadRoutes({ guarded }: Routes): void {
       answers: { 201: { description: "Started.", schema: Upload, headers: { Location: "Where the parts go." } } },
     },
     async (call) => {
-      await requireScope(call, "transfers:write");
+      const doing = { act: "upload.start", subject: `objects/${call.body.key}` };
+      await requireScope(call, "transfers:write", { doing });
       const { deps, connection, body } = call;
       const { uploadId } = await deps.objects.createMultipartUpload(`${connection}/${body.key}`, {
         httpMetadata: { contentType: body.contentType ?? "application/octet-stream" },
@@ -101,7 +102,8 @@ export function uploadRoutes({ guarded }: Routes): void {
       answers: { 201: { description: "Stored.", schema: ObjectSummary } },
     },
     async (call) => {
-      await requireScope(call, "transfers:write");
+      const doing = { act: "upload.complete", subject: `objects/${decodeId(call.params.id).key}` };
+      await requireScope(call, "transfers:write", { doing });
       const parts = call.body.parts.map(({ part, etag }) => ({ partNumber: part, etag }));
       const stored = await known(multipart(call).complete(parts));
       const { key } = decodeId(call.params.id);

@@ -72,6 +72,7 @@ export async function createWorld(change: Partial<Deps> = {}) {
       if (operation === "download") return { ok: true, value: { bytes: new Uint8Array([0, 255, 10]) } };
       return { ok: true, value: { body: { operation, input } } };
     },
+    reseal: async () => ({ connections: 0, resealed: 0, unreadable: 0, unfinished: [] }),
     connections: async () => ({
       items: [...trackers.values()].filter(({ exists }) => exists).map(({ name }) => ({ name, live: false })),
     }),
