@@ -123,8 +123,10 @@ export function uploadRoutes({ guarded }: Routes): void {
       answers: { 204: { description: "Its parts are gone." } },
     },
     async (call) => {
-      await requireScope(call, "transfers:write");
-      await known(multipart(call).abort());
+      const doing = { act: "upload.abort", subject: `objects/${decodeId(call.params.id).key}` };
+      await requireScope(call, "transfers:write", { doing });
+      // Of an upload that it does not know under this key, R2 says that something went wrong inside (10001).
+      await known(multipart(call).abort(), { 10001: new Problem("not_found") });
       return noContent();
     },
   );
@@ -170,11 +172,11 @@ const R2_REFUSALS: Record<string, Problem> = {
   }),
 };
 
-async function known<T>(step: Promise<T>): Promise<T> {
+async function known<T>(step: Promise<T>, more: Record<string, Problem> = {}): Promise<T> {
   try {
     return await step;
   } catch (error) {
     const code = /\((\d{5})\)$/.exec(error instanceof Error ? error.message : "")?.[1];
-    throw (code !== undefined && R2_REFUSALS[code]) || error;
+    throw (code !== undefined && (more[code] ?? R2_REFUSALS[code])) || error;
   }
 }
