@@ -119,8 +119,11 @@ describe("queues", () => {
 });
 
 describe("the Tracker", () => {
-  it("is a SQLite class of the poller, and the same one for everybody", () => {
-    expect(configs.poller.migrations.flatMap(({ new_sqlite_classes }) => new_sqlite_classes)).toEqual(["Tracker"]);
+  it("is a SQLite class of the poller like the Workspace, and the same one for everybody", () => {
+    expect(configs.poller.migrations.map(({ new_sqlite_classes }) => new_sqlite_classes)).toEqual([
+      ["Tracker"],
+      ["Workspace"],
+    ]);
     for (const worker of ["api", "transfer"] as const) {
       expect(configs[worker].durable_objects.bindings).toEqual([
         { name: "TRACKER", class_name: "Tracker", script_name: configs.poller.name },
@@ -134,14 +137,21 @@ describe("the Tracker", () => {
   });
 });
 
+it("chat workspaces are within the poller's reach only", () => {
+  const holders = WORKERS.filter((worker) =>
+    configs[worker].durable_objects.bindings.some(({ class_name }) => class_name === "Workspace"),
+  );
+  expect(holders).toEqual(["poller"]);
+});
+
 it("tokens of sites are within the poller's reach only", () => {
   const holders = WORKERS.filter((worker) => configs[worker].kv_namespaces.some(({ binding }) => binding === "TOKENS"));
   expect(holders).toEqual(["poller"]);
 });
 
-it("objects are one bucket, shared by the entrance and the copier", () => {
+it("objects are one bucket, shared by the entrance, the copier and whoever counts", () => {
   const buckets = everyone.flatMap(({ r2_buckets }) => r2_buckets.map(({ bucket_name }) => bucket_name));
-  expect(buckets).toEqual(["firewatch-objects", "firewatch-objects"]);
+  expect(buckets).toEqual(["firewatch-objects", "firewatch-objects", "firewatch-objects"]);
 });
 
 it("api asks the poller by the name under which it is deployed", () => {

@@ -13,6 +13,8 @@ export const EVENT_WORDS: Record<EventType, string> = {
   "job.found": "A lost job was seen again; what it does now follows as its own event.",
   "job.settled": "Ended, and so has every output: nothing more will come of this run.",
   "job.walltime_warning": "`percent` (50, 80 or 90) of its time limit has gone by.",
+  "job.warning":
+    "It waits for something that time alone does not bring, a limit that it exceeds for instance; `warning` says what, once for each reason.",
   "transfer.staged": "FirecREST has staged the file; copying begins.",
   "transfer.stored": "The object is there and proven to be the file; `proof` says how.",
   "transfer.released": "The staged link is proven dead.",
@@ -52,6 +54,13 @@ export const TABLE_WORDS: Record<string, string> = {
   requests: "Idempotency keys with the answer that a replay gets.",
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",
+  reservations: "Room that is kept for objects that people are putting, until they are there.",
+  links: "Share links: the hash of each token, and what it leads to until when.",
   audit: "Who did what.",
+  chat_codes: "One-time codes with which people in chat link themselves, hashed; gone when used or after ten minutes.",
+  chat_links: "People in chat who act, or acted, on this connection: role, scopes, systems.",
+  chat_channels: "Which receiver stands for which place in chat.",
+  chat_follows: "Which jobs a place in chat shows.",
+  chat_messages: "The message that shows a job in a place: where it is, and what it showed last.",
   dead: "Messages that ended in a dead-letter queue.",
 };

@@ -1,4 +1,5 @@
 /** Jobs: what a caller asks for, and what everybody sees. */
+import { FileOperation } from "./file.ts";
 import { JobReason, JobStatus, TransferStatus } from "./states.ts";
 import {
   HpcPath,
@@ -179,6 +180,8 @@ export const Job = z
       .optional(),
     /** `watched`: somebody else submitted it. */
     watched: z.boolean().optional(),
+    /** A file operation that the site runs as a job: it has succeeded when the files prove it. */
+    operation: FileOperation.optional(),
     outputs: z.array(z.object({ transferId: TransferId, path: z.string(), key: z.string(), status: TransferStatus })),
     warnings: z.array(Warning),
   })
@@ -229,6 +232,8 @@ export const LogsQuery = z.object({
   stream: z.enum(["stdout", "stderr"]).optional(),
   /** Lines from the end. */
   tail: z.coerce.number().int().min(1).max(10_000).optional(),
+  /** `true` for where others read along, as in the log of a pipeline: whatever looks like a secret is masked. */
+  masked: z.enum(["true", "false"]).optional(),
 });
 
 export const ResubmitRequest = z

@@ -6,11 +6,34 @@
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
-import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
+import type {
+  ChatAnswer,
+  ChatCode,
+  ChatCodeRequest,
+  ChatInbound,
+  ChatLink,
+  ChatPlace,
+  ChatPlatform,
+  OpenedWorkspace,
+  Workspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+} from "./chat.ts";
+import type {
+  Connection,
+  ConnectionRequest,
+  Invitation,
+  InvitationRequest,
+  MachinePart,
+  MadeConnection,
+  SystemView,
+} from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
 import type { FirecrestRequest, Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
+import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
+import type { OpenReceipt } from "./receipt.ts";
 import type {
   DeliveriesQuery,
   Delivery,
@@ -28,6 +51,7 @@ export type ProblemCode =
   | "forbidden"
   | "not_found"
   | "conflict"
+  | "quota_exceeded"
   | "in_flight"
   | "gone"
   | "too_large"
@@ -85,7 +109,7 @@ export interface TrackerApi {
     name: string,
     request: ConnectionRequest,
     origin: Origin,
-  ): Promise<Answer<{ created: boolean; connection: Connection }>>;
+  ): Promise<Answer<{ created: boolean; connection: MadeConnection }>>;
   describe(caller: Caller): Promise<Answer<Connection>>;
   remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>>;
   /**
@@ -99,6 +123,8 @@ export interface TrackerApi {
   metrics(caller: Caller): Promise<Answer<Metric[]>>;
   /** JWKS of the connection's signing keys; undefined when there is no such connection. */
   webhookKeys(): Promise<{ keys: Record<string, unknown>[] } | undefined>;
+  /** Signs with a new key; the one before stays published, and signs callbacks beside it for a while. */
+  rotateSigningKey(caller: Caller, origin: Origin): Promise<Answer<{ kid: string; previousValidUntil: string }>>;
 
   addKey(caller: Caller, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>>;
   keys(caller: Caller): Promise<Answer<Page<Key>>>;
@@ -112,6 +138,10 @@ export interface TrackerApi {
   identity(caller: Caller, name: string): Promise<Answer<IdentityRequest & { name: string }>>;
   removeIdentity(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   audit(caller: Caller, query: PageQuery): Promise<Answer<Page<AuditEntry>>>;
+  /** A one-time code with which a person in a chat workspace links themself to this connection. */
+  addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin): Promise<Answer<ChatCode>>;
+  chatLinks(caller: Caller): Promise<Answer<Page<ChatLink>>>;
+  revokeChatLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Jobs
   acceptJob(
@@ -145,6 +175,19 @@ export interface TrackerApi {
   transfers(caller: Caller, query: TransfersQuery): Promise<Answer<Page<Transfer>>>;
   transfer(caller: Caller, id: string): Promise<Answer<Transfer>>;
   cancelTransfer(caller: Caller, id: string, origin: Origin): Promise<Answer<Transfer>>;
+  /** Signed; of a stored transfer only. */
+  receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
+
+  // Objects: api moves their bytes
+  /** Before bytes are written: may they be? Their room is kept until `objectChanged`, or until its time is over. */
+  reserveObject(caller: Caller, write: ObjectWrite): Promise<Answer<null>>;
+  /** Afterwards, well or not: what there is more or less of. */
+  objectChanged(caller: Caller, change: ObjectChange, origin: Origin): Promise<Answer<null>>;
+
+  // Share links
+  addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
+  links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
+  removeLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Events and callbacks
   events(caller: Caller, query: EventsQuery): Promise<Answer<Page<Event>>>;
@@ -204,6 +247,25 @@ export interface TrackerApi {
 /** What a hook starts. */
 export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
 
+export interface ObjectWrite {
+  /** Of the caller's choice; the same id again replaces what it reserved. */
+  id: string;
+  key: string;
+  bytes: number;
+  keepSeconds: number;
+}
+
+export interface ObjectChange {
+  /** What was reserved; ending with `/`, everything below it. */
+  id?: string;
+  key: string;
+  /** What the audit calls it; a write that did not happen has no name. */
+  act?: string;
+  /** Differences to before. */
+  objects: -1 | 0 | 1;
+  bytes: number;
+}
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
@@ -240,13 +302,14 @@ export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
 
-  /** The last lines of a job's output. */
+  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
   logs(
     connection: string,
     caller: Caller,
     job: string,
     stream: "stdout" | "stderr",
     tail: number,
+    masked: boolean,
   ): Promise<Answer<string>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(
@@ -254,7 +317,9 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. */
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
     caller: Caller,
@@ -262,11 +327,26 @@ export interface PollerApi {
     operation: string,
     input: Record<string, unknown>,
     origin?: Origin,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
+  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
+  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** Seals everything again that an older key sealed, for some connections; the cursor leads to the next ones. */
   reseal(query: PageQuery, origin: Origin): Promise<Resealed>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
+  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
+
+  /** Chat workspaces, for ADMIN_TOKEN. */
+  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  workspace(name: string): Promise<Answer<Workspace>>;
+  removeWorkspace(name: string): Promise<Answer<null>>;
+  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
+  /** Undefined for an unknown workspace. */
+  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
+  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
+  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -354,4 +434,29 @@ export interface TrackerWork {
   /** Records stored parts (also renews the effect's deadline). `go: false`: cancelled meanwhile, stop. */
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
   finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between the consumer of `callbacks` and a chat workspace: how a message that people see gets there.
+
+/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
+export interface ChatBot {
+  platform: "slack" | "mattermost";
+  token: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
+}
+
+export interface ChatWorkspace {
+  /** Undefined: there is no such workspace, or its bot was removed. */
+  bot(): Promise<ChatBot | undefined>;
+}
+
+/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+export interface ChatTarget {
+  place: ChatPlace;
+  platform: ChatPlatform;
+  jobId?: string;
 }

@@ -13,7 +13,7 @@ export const EFFECT_STATES = ["planned", "sent", "done", "refused", "unknown"] a
 export type EffectState = (typeof EFFECT_STATES)[number];
 
 /** In the poller Worker: what talks to FirecREST. In the transfer Worker: what moves bytes. */
-export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "upload", "tidy"] as const;
+export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "upload", "tidy", "file_job"] as const;
 export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
@@ -39,6 +39,7 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   verify: 120_000,
   upload: 300_000,
   tidy: 90_000,
+  file_job: 90_000,
   copy: 90_000,
   complete: 120_000,
   abort: 60_000,
@@ -54,6 +55,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   verify: 2,
   upload: 3,
   tidy: 2,
+  file_job: 6,
   copy: 0,
   complete: 0,
   abort: 0,
@@ -62,12 +64,12 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only a submission, a staging and an upload leave something behind that a second one would double.
+ * A submission, a staging, an upload and a file job leave something behind that a second one would double or undo.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return kind === "submit" || kind === "stage" || kind === "upload" ? "check" : "again";
+  return kind === "submit" || kind === "stage" || kind === "upload" || kind === "file_job" ? "check" : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

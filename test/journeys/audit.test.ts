@@ -11,8 +11,8 @@ const ACTS: Record<string, string | { none: string }> = {
   startTransfer: "transfer.start",
   cancelTransfer: "transfer.cancel",
   putObject: "object.put",
-  deleteObject: "object.delete",
-  startUpload: "upload.start",
+  deleteObject: "object.remove",
+  startUpload: { none: "nothing is there before it is completed" },
   completeUpload: "upload.complete",
   abortUpload: "upload.abort",
   putPart: { none: "a part is nothing before its upload is completed" },
@@ -36,16 +36,36 @@ const ACTS: Record<string, string | { none: string }> = {
   putConnection: "connection.change",
   deleteConnection: { none: "goes with the connection; the log has it" },
   reseal: "connection.reseal",
+  createLink: "link.add",
+  deleteLink: "link.remove",
+  rotateSigningKey: "connection.rotate_key",
+  createInvitation: { none: "nothing is stored; the connection that it makes has its line" },
+  putWorkspace: { none: "belongs to the deployment, not to a connection; the log has it" },
+  deleteWorkspace: { none: "belongs to the deployment, not to a connection; the log has it" },
+  createChatCode: "chat-code.add",
+  revokeChatLink: "chat-link.revoke",
+  receiveSlack: { none: "what a person does there is in the audit as their own act" },
+  receiveMattermost: { none: "what a person does there is in the audit as their own act" },
   ...Object.fromEntries(
-    ["mkdir", "move", "copy", "symlink", "chmod", "chown", "compress", "extract", "rm", "upload"].map((operation) => [
-      `file_${operation}`,
-      `file.${operation}`,
-    ]),
+    ["mkdir", "move", "copy", "symlink", "chmod", "chown", "compress", "extract", "rsync", "rm", "upload"].map(
+      (operation) => [`file_${operation}`, `files.${operation}`],
+    ),
   ),
 };
 
 /** Acts that this deployment cannot easily be made to do; their lines are tested beside their rooms. */
-const ELSEWHERE = ["job.watch", "transfer.cancel", "connection.reseal", "file.chown"];
+const ELSEWHERE = [
+  "link.add",
+  "link.remove",
+  "connection.rotate_key",
+  "chat-code.add",
+  "chat-link.revoke",
+  "files.rsync",
+  "job.watch",
+  "transfer.cancel",
+  "connection.reseal",
+  "files.chown",
+];
 
 const FROM = "203.0.113.9";
 let firewatch: Deployment;
@@ -128,6 +148,6 @@ it("each act is on record with its actor and its origin", { timeout: 120_000 }, 
   expect(actorOf("job.submit")).toEqual(new Set([expect.stringMatching(/^key:key_/), "hook:h"]));
   expect(actorOf("object.put")).toEqual(new Set([expect.stringMatching(/^key:key_/)]));
   expect(ours.find((line) => line.act === "object.put")?.subject).toBe("objects/o");
-  expect(ours.find((line) => line.act === "file.mkdir")?.subject).toBe(`systems/cluster${folder}`);
+  expect(ours.find((line) => line.act === "files.mkdir")?.subject).toBe(`systems/cluster${folder}`);
   expect(JSON.stringify(lines)).not.toContain(connection.apiKey);
 });

@@ -56,7 +56,7 @@ async function furnish(name: string): Promise<void> {
     audience: "a",
     claims: { sub: name },
   });
-  const object = await firewatch.call("PUT", at(`objects/${name}-object`), { ...admin, raw: `${name}-bytes` });
+  const object = await firewatch.call("PUT", at(`objects/${name}-stored`), { ...admin, raw: `${name}-bytes` });
   expect(object.status).toBe(201);
   const { id: upload = "" } = await made("POST", "uploads", { key: `${name}-upload` });
   const transfer = (await firewatch.call("GET", at("transfers"), admin)).body.items[0].id;
@@ -104,7 +104,7 @@ function addressOf({ path }: Operation, connection: string, owner: string): stri
     if (param === "request") return ids.request ?? "";
     if (param === "s") return "cluster";
     if (param === "part") return "1";
-    if (param.startsWith("key")) return `${owner}-object`;
+    if (param.startsWith("key")) return `${owner}-stored`;
     return `${owner}-${param}`;
   });
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import type { Desk } from "../../workers/poller/accept.ts";
-import { signingKey } from "../../workers/poller/connections.ts";
 import * as hooks from "../../workers/poller/hooks.ts";
 import { reseal } from "../../workers/poller/reseal.ts";
+import { signingKeys } from "../../workers/poller/signing.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import { ACTOR, ok, SCRIPT, to, verifiesWith } from "./reception.ts";
 import { inWorld, type World } from "./world.ts";
@@ -71,7 +71,7 @@ describe("resealing", () => {
 
       // The old key is gone for good from here on.
       const after: Desk = { ...world.desk, seal: sealOf(NEW) };
-      expect((await signingKey(after)).kty).toBe("OKP");
+      expect((await signingKeys(after))[0].kty).toBe("OKP");
       expect(await hooks.openHook(world.house, after.seal, "h")).toMatchObject({ secrets: [CALLBACK_SECRET] });
       Object.assign(world.desk, after);
       expect(await world.house.env.TOKENS.get(`token/${world.house.name}`)).toBeNull();

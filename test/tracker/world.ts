@@ -7,7 +7,7 @@ import { createFirecrest } from "../../local/firecrest/memory.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { TrackerWork } from "../../shared/contract/rpc.ts";
+import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
 import type { Transfer } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
@@ -19,14 +19,16 @@ import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
+import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
 import { perform } from "../../workers/poller/commands.ts";
-import { create, signingKey } from "../../workers/poller/connections.ts";
+import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
 import * as far from "../../workers/poller/far.ts";
 import { House } from "../../workers/poller/house.ts";
 import { jobRecord } from "../../workers/poller/jobs.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
+import { signingKeys } from "../../workers/poller/signing.ts";
 import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
@@ -65,6 +67,8 @@ export interface WorldOptions {
   /** The connection's budget; the default never holds anything up. */
   requestsPerMinute?: number;
   site?: Parameters<typeof createFirecrest>[0];
+  /** How far our clock is ahead of the site's. */
+  skewMs?: number;
   /** Where the Tracker's log goes; default nowhere. */
   log?: Log;
 }
@@ -77,9 +81,16 @@ export class World {
   readonly hits: Hit[] = [];
   /** What the transfer Worker logged. */
   readonly lines: Record<string, unknown>[] = [];
+  /** By path; one that ends with a slash gets everything below it. */
   readonly receivers = new Map<string, Receive>();
+  /** Of chat workspaces. */
+  readonly bots = new Map<string, ChatBot>();
+  /** What jobs wrote last. */
+  readonly tails = new Map<string, string>();
   readonly egress: Egress;
   readonly #objects: R2Bucket;
+  /** When it rings next, in ms. */
+  alarm: number | null = null;
   /** How often the alarm was set: each time is a row written. */
   alarmsSet = 0;
   /** How often it rang. */
@@ -108,26 +119,27 @@ export class World {
   static async create(
     state: DurableObjectState,
     env: Bindings,
-    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
+    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
     const firecrest = await createFirecrest(site);
     const { clock } = firecrest;
+    const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
-    let alarm: number | null = null;
     const house = new House({
       storage: {
         sql: state.storage.sql,
         transactionSync: (work) => state.storage.transactionSync(work),
-        getAlarm: async () => alarm,
+        getAlarm: async () => world.alarm,
         setAlarm: async (at) => {
-          alarm = at;
+          world.alarm = at;
           world.alarmsSet++;
         },
       },
       env: {
         TOKENS: env.TOKENS,
         INDEX: env.INDEX,
+        OBJECTS: env.OBJECTS,
         PUBLIC_URL: "https://firewatch.test",
         COMMANDS: { send: async (message) => queues.commands.push(message) },
         TRANSFERS: { send: async (message) => queues.transfers.push(message) },
@@ -135,13 +147,13 @@ export class World {
       },
       name: state.id.name ?? "world",
       log,
-      now: clock.now,
+      now,
       sleep: clock.sleep,
     });
     const seal = createSeal(parseSealKeys(SEAL_KEYS));
     const egress = createEgress({
       fetch: (url, init) => world.#route(url, init),
-      now: clock.now,
+      now,
       allow: { hosts: ["site.test", "receiver.test"], cidrs: [] },
     });
     const desk: Desk = { house, seal, egress, site: new Site(house, seal, egress) };
@@ -170,7 +182,9 @@ export class World {
 
   async #route(url: string, init: RequestInit): Promise<Response> {
     const request = new Request(url, init);
-    const receive = this.receivers.get(new URL(url).pathname);
+    const { pathname } = new URL(url);
+    const below = [...this.receivers.keys()].find((path) => path.endsWith("/") && pathname.startsWith(path));
+    const receive = this.receivers.get(pathname) ?? this.receivers.get(below ?? "");
     if (new URL(url).hostname !== "receiver.test") return asFromNetwork(await this.firecrest.fetch(request));
     const body = await request.text();
     this.hits.push({ url, at: this.house.now(), headers: Object.fromEntries(request.headers), body });
@@ -206,18 +220,19 @@ export class World {
       if (this.house.now() >= end)
         throw new Error(`still not so after ${limitMs / 1000} s of virtual time: ${condition.toString()}`);
       const next =
-        this.house.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda WHERE kind <> 'retention'")?.at ??
-        this.house.now() + 1_000;
+        this.house.row<{ at: number | null }>(
+          "SELECT min(due_at) AS at FROM agenda WHERE kind NOT IN ('retention', 'objects')",
+        )?.at ?? this.house.now() + 1_000;
       const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
       await this.run(this.ring());
     }
   }
 
-  /** What the Tracker does when its alarm rings. */
+  /** What the Tracker does when its alarm rings, which then no longer stands. */
   async ring(): Promise<void> {
     this.rings++;
-    await this.house.storage.setAlarm(this.house.now() + 60_000);
+    this.alarm = null;
     await attend(this.desk);
     await this.house.arm();
   }
@@ -293,17 +308,23 @@ export class World {
   }
 
   async #callbacks(): Promise<void> {
-    const key = await signingKey(this.desk);
+    const keys = await signingKeys(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
-    await postDue({
+    const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
-      attempt: (lease) => attempt(lease, { signingKey: key, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
+      attempt: (lease) => {
+        const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
+        if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
+        const bot = async (workspace: string) => this.bots.get(workspace);
+        return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
+      },
       now,
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
+    await late;
   }
 
   // ----------------------------------------------------------------------------------------------------------- people
@@ -341,7 +362,7 @@ export class World {
       { origin: ORIGIN },
     );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
-    return answer.value;
+    return { id: answer.value.id, secret: answer.value.secret ?? "" };
   }
 
   job(id: string): Job {
@@ -413,9 +434,12 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
+  options: Omit<WorldOptions, "site"> = {},
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site })));
+  await runInDurableObject(stub, async (_tracker, state) =>
+    scenario(await World.create(state, env, { ...options, site })),
+  );
 }

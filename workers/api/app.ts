@@ -8,6 +8,7 @@ import { type App, type AppEnv, createRoutes } from "./endpoint.ts";
 import { createDoor } from "./inbound.ts";
 import { addressOf, CALLERS, createTally, spend, tellQuota } from "./limits.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -15,6 +16,7 @@ import { fileRoutes } from "./routes/files.ts";
 import { hookTrialRoutes } from "./routes/hook-trials.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { linkRoutes } from "./routes/links.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { schemaRoutes } from "./routes/schemas.ts";
@@ -22,6 +24,7 @@ import { serviceRoutes } from "./routes/service.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 import { transferRoutes } from "./routes/transfers.ts";
 import { uploadRoutes } from "./routes/uploads.ts";
+import { workspaceRoutes } from "./routes/workspaces.ts";
 
 export function createApp(deps: Deps): App {
   const app: App = new OpenAPIHono<AppEnv>();
@@ -36,16 +39,19 @@ export function createApp(deps: Deps): App {
     description: "An API key (`fw_…`), an OIDC token of a bound identity, or the deployment's ADMIN_TOKEN.",
   });
   app.use(oneLine(deps), fixedHeaders, objectsHostOnly(deps));
-  app.use("/v1/*", async (c, next) => {
+  const perAddress: MiddlewareHandler<AppEnv> = async (c, next) => {
     const address = addressOf(c.req.raw);
     if (address !== undefined) await spend(deps.callers, CALLERS, `address:${address}`);
     await next();
-  });
+  };
+  app.use("/v1/*", perAddress);
+  app.use("/links/*", perAddress);
 
   jobRoutes(routes);
   transferRoutes(routes);
   objectRoutes(routes);
   uploadRoutes(routes);
+  linkRoutes(routes);
   eventRoutes(routes);
   schemaRoutes(routes);
   subscriptionRoutes(routes);
@@ -56,13 +62,19 @@ export function createApp(deps: Deps): App {
   fileRoutes(routes);
   connectionRoutes(routes);
   adminRoutes(routes);
+  workspaceRoutes(routes);
+  chatRoutes(routes, deps);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
-  routes.closeMethods();
 
-  app.notFound(() =>
-    new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response(),
-  );
+  app.notFound((c) => {
+    const allow = routes.methodsAt(c.req.path).join(", ");
+    if (allow === "")
+      return new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response();
+    const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
+    response.headers.set("allow", allow);
+    return response;
+  });
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : unexpected(error);
     if (problem !== error) deps.log({ event: "request.failed", route: c.get("facts").route, error });
@@ -118,7 +130,8 @@ const fixedHeaders: MiddlewareHandler<AppEnv> = async (c, next) => {
 function objectsHostOnly(deps: Deps): MiddlewareHandler<AppEnv> {
   return async function objectsHost(c, next) {
     const isThere = deps.objectsHost !== undefined && new URL(c.req.url).host === deps.objectsHost;
-    const isRead = /^\/v1\/connections\/[^/]+\/objects\/./.test(c.req.path) && ["GET", "HEAD"].includes(c.req.method);
+    const isObject = /^(\/v1\/connections\/[^/]+\/objects|\/links)\/./.test(c.req.path);
+    const isRead = isObject && ["GET", "HEAD"].includes(c.req.method);
     if (isThere && !isRead) throw new Problem("not_found");
     await next();
   };

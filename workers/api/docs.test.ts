@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import * as access from "../../shared/contract/access.ts";
-import { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
+import * as chat from "../../shared/contract/chat.ts";
+import { Connection, ConnectionRequest, Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
 import { Event } from "../../shared/contract/event.ts";
 import { Hook, HookOutcome, HookRequestBody } from "../../shared/contract/hook.ts";
 import { Job, JobRequest, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import { LinkRequest, NewShareLink } from "../../shared/contract/link.ts";
+import { Receipt } from "../../shared/contract/receipt.ts";
 import { Subscription, SubscriptionRequest } from "../../shared/contract/subscription.ts";
 import { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { z } from "../../shared/contract/words.ts";
@@ -36,6 +39,9 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   watchRequest: WatchRequest,
   transferRequest: TransferRequest,
   transfer: Transfer,
+  receipt: Receipt,
+  linkRequest: LinkRequest,
+  newLink: NewShareLink,
   event: Event,
   connectionRequest: ConnectionRequest,
   connection: Connection,
@@ -47,6 +53,13 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   hookRequest: HookRequestBody,
   hook: Hook,
   hookOutcome: HookOutcome,
+  invitationRequest: InvitationRequest,
+  invitation: Invitation,
+  workspaceRequest: chat.WorkspaceRequest,
+  workspace: chat.Workspace,
+  chatCodeRequest: chat.ChatCodeRequest,
+  chatCode: chat.ChatCode,
+  chatLink: chat.ChatLink,
 };
 
 describe("the API description", () => {

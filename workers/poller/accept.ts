@@ -2,8 +2,8 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
-import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
-import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
+import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
@@ -11,10 +11,12 @@ import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/tr
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
-import { examineJob, systemProblems, transferProblems, urlProblems } from "./examine.ts";
+import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { quotaRefusal } from "./objects.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
@@ -27,12 +29,14 @@ export interface Desk {
   egress: Egress;
 }
 
-interface Options {
+export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
+  /** Where people follow the job, for one that was started from chat. */
+  chat?: Omit<ChatTarget, "jobId">;
 }
 
-const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
 
@@ -78,6 +82,7 @@ export async function acceptJob(
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
+    ...traceOf(options.origin),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -117,6 +122,7 @@ export async function acceptJob(
       });
     }
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     plan(house, "submit", id);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);
@@ -124,6 +130,9 @@ export async function acceptJob(
     return { ok: true, value: { job, replayed: false } };
   });
 }
+
+export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
+  traceparent === undefined ? {} : { traceparent };
 
 function withoutSecrets(request: JobRequest): JobRequest {
   if (request.callbacks === undefined) return request;
@@ -140,6 +149,8 @@ export async function resubmit(
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
   const record = jobRecord(desk.house, id);
   if (record === undefined) return { ok: false, code: "not_found" };
+  if (record.operation !== undefined)
+    return { ok: false, code: "conflict", detail: "This is a file operation; ask for it again under files." };
   if (record.request === undefined)
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
@@ -159,50 +170,6 @@ export async function resubmit(
   return acceptJob(desk, actor, again.data, options);
 }
 
-export async function watch(
-  desk: Desk,
-  actor: Actor,
-  request: WatchRequest,
-  options: Options,
-): Promise<Answer<{ job: Job; replayed: boolean }>> {
-  const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
-  const problems = [...systemProblems(desk, actor, request.system), ...urlProblems(desk, request)];
-  if (request.schedulerId === undefined)
-    problems.push({ field: "/schedulerId", message: "is needed; watching by name is not offered by this version" });
-  if (problems.length > 0 || request.schedulerId === undefined) return invalid(problems);
-  const id = house.id("job");
-  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
-  const now = house.now();
-  const record: JobRecord = {
-    id,
-    system: request.system,
-    status: "submitting",
-    run: 1,
-    acceptedAt: now,
-    changedAt: now,
-    actor: actor.name,
-    tagged: false,
-    watched: true,
-    schedulerId: request.schedulerId,
-    outputs: [],
-    warnings: [],
-    ...(request.labels === undefined ? {} : { labels: request.labels }),
-  };
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
-    for (const receiver of receivers) saveReceiver(house, receiver);
-    insertJob(house, record);
-    house.due("round", record.system, now, true);
-    audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
-}
-
 /**
  * Cancels a job wherever it is: before it was sent it simply ends; at the scheduler a cancel is planned; in between the wish
  * is kept, and goes out as soon as the job is found.
@@ -217,7 +184,7 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
     audit(house, actor, "job.cancel", `jobs/${id}`, origin);
     const now = house.now();
     const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
-    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit");
+    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit" || kind === "file_job");
     const resent = (submission?.doc.resends ?? 0) > 0;
     if (submission?.state === "planned" && !resent) {
       move(house, submission, "refused");
@@ -276,6 +243,7 @@ export async function acceptTransfer(
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
+    ...traceOf(options.origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };
@@ -289,6 +257,9 @@ export async function acceptTransfer(
         detail: "Another transfer is under way to the same key.",
         errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
       };
+    // How large the file is shows when it is staged; here only whether there is room for anything at all.
+    const full = quotaRefusal(house, 1);
+    if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
     insertTransfer(house, record);
     const transfer = viewTransfer(record, house.name);
     startDownload(house, record, api);

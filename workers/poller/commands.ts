@@ -27,10 +27,15 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
   }
   const startedAt = systemNow();
   const work = begun.work as FarWork;
+  /** The site's own ids of what was asked, for its operators. */
+  const requestIds: string[] = [];
   const firecrest = clientOf(work.site, egressFrom(env, log), {
     token: tokenFrom((renew) => tracker.token(renew)),
     now: systemNow,
-    log: (line) => log({ event: "firecrest", connection, effect, ...line }),
+    log: (line) => {
+      if (typeof line.requestId === "string") requestIds.push(line.requestId);
+      log({ event: "firecrest", connection, effect, ...line });
+    },
   });
   const outcome = await perform(work, firecrest);
   log({
@@ -38,8 +43,12 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
     connection,
     effect,
     kind: work.kind,
+    system: work.system,
+    job: work.kind === "submit" ? work.jobId : undefined,
     attempt: begun.attempt,
     outcome: outcome.kind,
+    code: outcome.kind === "failed" ? outcome.code : undefined,
+    requestIds,
     durationMs: systemNow() - startedAt,
   });
   await tracker.finish(effect, outcome);
@@ -61,8 +70,13 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
       case "release":
         return await release(work, firecrest);
       case "tidy":
-        await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
+        if ("handle" in work) await firecrest.release(work.handle);
+        else await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
         return { kind: "tidied" };
+      case "file_job": {
+        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
+        return { kind: "started", handle };
+      }
     }
   } catch (error) {
     return failureOf(error);
@@ -153,6 +167,11 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
       retry: "never",
     });
   if (stat.size === 0) return { kind: "empty", stat };
+  if (work.maxBytes !== undefined && stat.size > work.maxBytes)
+    throw new FirecrestError(
+      `${work.path} has ${stat.size} bytes; the site stages at most ${work.maxBytes} in one file. Compress or split it`,
+      { code: "too_large", retry: "never" },
+    );
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
       // An earlier attempt made it.

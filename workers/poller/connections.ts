@@ -1,25 +1,23 @@
 /** The connection itself: made, checked, shown, removed. */
 
-import { rfc3339, systemRandom } from "../../shared/clock.ts";
-import type { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
+import { rfc3339 } from "../../shared/clock.ts";
+import { SCOPES } from "../../shared/contract/access.ts";
+import type { Connection, ConnectionRequest, MadeConnection } from "../../shared/contract/connection.ts";
 import type { Answer, FieldProblem, Origin } from "../../shared/contract/rpc.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import {
-  generateSigningKey,
-  type JwksEntry,
-  jwksEntry,
-  type PrivateJwk,
-  publicHalf,
-} from "../../shared/webhooks/ed25519.ts";
 import type { Desk } from "./accept.ts";
-import { type Actor, audit } from "./access.ts";
+import { type Actor, audit, keepKey, makeKey } from "./access.ts";
+import { firstCensus } from "./census.ts";
 import { ADDRESS_REFUSED } from "./examine.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
+import type { OpenInvitation } from "./invitations.ts";
 import { migrate } from "./migrations.ts";
+import { viewObjects } from "./objects.ts";
+import { freshKey, takeFirstKey } from "./signing.ts";
 import { readRequest, type SiteFacts } from "./site.ts";
 
-const SIGNING_KEY = "signing_key";
+const INVITED_BY = "invitation";
 const CHECK_REQUESTS = 3;
 
 /**
@@ -32,7 +30,8 @@ export async function create(
   name: string,
   request: ConnectionRequest,
   origin: Origin,
-): Promise<Answer<{ created: boolean; connection: Connection }>> {
+  invitation?: OpenInvitation,
+): Promise<Answer<{ created: boolean; connection: MadeConnection }>> {
   const { house, seal, site, egress } = desk;
   const { config, secret } = readRequest(request, house.now());
   const problems: FieldProblem[] = [
@@ -44,30 +43,42 @@ export async function create(
   if (problems.length > 0) return { ok: false, code: "invalid", errors: problems };
 
   const credential = await seal.seal(secret, { purpose: "credential", connection: name, id: "credential" });
-  const key = await generateSigningKey(systemRandom);
-  const sealedKey = await seal.seal(JSON.stringify(key), { purpose: SIGNING_KEY, connection: name, id: SIGNING_KEY });
-  const publicKey = await jwksEntry(publicHalf(key), { nbf: Math.floor(house.now() / 1000) });
+  const key = await freshKey(desk);
 
-  const created = house.change(() => {
+  const owner = invitation && (await makeKey(house, { name: "owner", scopes: [...SCOPES] }));
+
+  const made = house.change(() => {
     migrate(house.sql);
     const before = house.meta("site");
+    // Two people with one invitation: the first was faster.
+    if (invitation !== undefined && before !== undefined) return undefined;
     const createdAt = before === undefined ? config.createdAt : (JSON.parse(before) as { createdAt: number }).createdAt;
     house.setMeta("site", JSON.stringify({ ...config, createdAt }));
     house.setMeta("api", config.api);
     house.setMeta("credential", credential);
-    if (house.meta(SIGNING_KEY) === undefined) {
-      house.setMeta(SIGNING_KEY, sealedKey);
-      house.setMeta("public_keys", JSON.stringify([publicKey]));
-    }
+    takeFirstKey(house, key);
     house.due("retention", "", house.now() + 3_600_000, true);
+    firstCensus(house);
     audit(house, actor, before === undefined ? "connection.create" : "connection.change", "connection", origin);
-    return before === undefined;
+    if (invitation !== undefined) house.setMeta(INVITED_BY, JSON.stringify(invitation));
+    return {
+      created: before === undefined,
+      ...(owner === undefined ? {} : { ownerKey: keepKey(house, actor, owner, origin) }),
+    };
   });
+  if (made === undefined) return { ok: false, code: "unauthorized" };
   site.changed();
   await house.env.TOKENS.delete(`token/${name}`);
   await markLive(house, { always: true });
   await check(desk);
-  return { ok: true, value: { created, connection: describe(desk) } };
+  const { created, ...owned } = made;
+  return { ok: true, value: { created, connection: { ...describe(desk), ...owned } } };
+}
+
+/** The invitation that made this connection: it may not make it again after its removal. */
+export function invitedBy(house: House): OpenInvitation | undefined {
+  const text = house.meta(INVITED_BY);
+  return text === undefined ? undefined : (JSON.parse(text) as OpenInvitation);
 }
 
 /** Token, systems, one read. What goes wrong is on record in the connection's health. */
@@ -112,6 +123,7 @@ export function describe({ house, site }: Desk): Connection {
       ),
     },
     live: live(house),
+    objects: viewObjects(house),
     createdAt: rfc3339(config.createdAt),
   };
 }
@@ -138,7 +150,7 @@ function live(house: House): Connection["live"] {
 
 /** Whether the sweep has to visit: anything due other than housekeeping. */
 export function isLive(house: House): boolean {
-  return house.row("SELECT 1 FROM agenda WHERE kind <> 'retention' LIMIT 1") !== undefined;
+  return house.row("SELECT 1 FROM agenda WHERE kind NOT IN ('retention', 'objects') LIMIT 1") !== undefined;
 }
 
 /**
@@ -172,14 +184,4 @@ export async function remove(desk: Desk, actor: Actor, force: boolean, origin: O
   await house.env.INDEX.delete(`connection/${house.name}`);
   await house.env.TOKENS.delete(`token/${house.name}`);
   return { ok: true, value: null };
-}
-
-export function webhookKeys(house: House): { keys: Record<string, unknown>[] } {
-  return { keys: JSON.parse(house.meta("public_keys") ?? "[]") as (JwksEntry & Record<string, unknown>)[] };
-}
-
-export async function signingKey({ house, seal }: Desk): Promise<PrivateJwk> {
-  return JSON.parse(
-    await seal.open(house.meta(SIGNING_KEY) ?? "", { purpose: SIGNING_KEY, connection: house.name, id: SIGNING_KEY }),
-  ) as PrivateJwk;
 }

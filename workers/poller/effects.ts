@@ -7,7 +7,7 @@ import {
   type EffectState,
   isByteEffect,
 } from "../../shared/domain/effect.ts";
-import type { Handle } from "../../shared/firecrest/port.ts";
+import type { FileJob, Handle } from "../../shared/firecrest/port.ts";
 import type { House } from "./house.ts";
 
 export interface EffectRecord {
@@ -28,6 +28,8 @@ export interface EffectRecord {
     lastError?: string;
     /** Of an `abort`: the R2 upload to give back. */
     uploadId?: string;
+    /** Of a `file_job`: what the site is to do. */
+    fileJob?: { job: FileJob; account?: string };
   };
 }
 
@@ -75,7 +77,7 @@ export function plan(
   house: House,
   kind: EffectKind,
   subject: string,
-  options: { delayMs?: number; uploadId?: string } = {},
+  { delayMs, ...doc }: { delayMs?: number } & Pick<EffectRecord["doc"], "uploadId" | "fileJob"> = {},
 ): string {
   const id = house.id("eff");
   const now = house.now();
@@ -84,9 +86,9 @@ export function plan(
     id,
     kind,
     subject,
-    JSON.stringify({ plannedAt: now, ...(options.uploadId === undefined ? {} : { uploadId: options.uploadId }) }),
+    JSON.stringify({ plannedAt: now, ...doc }),
   );
-  if (options.delayMs) house.due("effect", id, now + options.delayMs);
+  if (delayMs) house.due("effect", id, now + delayMs);
   else hintAt(house, { id, kind, subject });
   return id;
 }

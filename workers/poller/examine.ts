@@ -2,6 +2,7 @@
 import type { JobRequest } from "../../shared/contract/job.ts";
 import type { FieldProblem } from "../../shared/contract/rpc.ts";
 import type { TransferRequest } from "../../shared/contract/transfer.ts";
+import { utf8Bytes } from "../../shared/contract/words.ts";
 import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
 import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
@@ -41,6 +42,7 @@ export function examineJob(
   problems.push(...systemProblems(desk, actor, request.system));
   problems.push(...outputProblems(request, api));
   problems.push(...urlProblems(desk, request));
+  problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
   if (request.inputs !== undefined && request.inputs.length > 0)
     problems.push({
       field: "/inputs",
@@ -73,6 +75,15 @@ export function systemProblems(desk: Desk, actor: Actor, system: string): FieldP
   const known = desk.site.facts()?.systems.map(({ name }) => name);
   if (known === undefined || known.length === 0 || known.includes(system)) return [];
   return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
+}
+
+/** With what goes before its first command: that is what the site gets. */
+function scriptProblems({ site }: Desk, script: string | undefined): FieldProblem[] {
+  const limit = site.facts()?.parameters.directUploadMaxBytes;
+  const bytes = script === undefined ? 0 : utf8Bytes(script);
+  if (limit === undefined || bytes <= limit) return [];
+  const message = `has ${bytes} bytes as it would be submitted; this site takes at most ${limit}. Upload it and give scriptPath`;
+  return [{ field: "/script", message }];
 }
 
 /** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */

@@ -7,12 +7,13 @@ import type { Begun } from "../../shared/contract/rpc.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
-import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
+import type { FileJob, FileStat, Handle } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
 import { pingUrl } from "./examine.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { beginOperation, logsOf } from "./operations.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
 import type { SiteConfig } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
@@ -22,11 +23,13 @@ import { debtRecord, transferRecord } from "./transfers.ts";
 export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
-  | { kind: "stage"; path: string; symlink?: string; account?: string }
+  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number }
   | { kind: "verify"; path: string; wantsHash: boolean }
   /** The link is opened for this call: a secret. */
   | { kind: "release"; handle: Handle; url: string }
   | { kind: "tidy"; path: string }
+  | { kind: "tidy"; handle: Handle }
+  | { kind: "file_job"; job: FileJob; account?: string }
 );
 
 export interface Failure {
@@ -72,6 +75,7 @@ export type FarOutcome =
   | { kind: "verified"; stat: FileStat; sha256?: string }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
+  | { kind: "started"; handle: Handle }
   | Failure;
 
 /** Commits `sent`, or says why not. The budget is taken here, before anything leaves. */
@@ -82,7 +86,7 @@ export async function begin(desk: Desk, id: string): Promise<Begun<FarWork>> {
       const record = effect(house, id);
       if (record === undefined || isByteEffect(record.kind)) return { go: false, why: "over" };
       if (record.state !== "planned") return { go: false, why: record.state === "sent" ? "already_sent" : "over" };
-      const prepared = prepare(house, record, site.config());
+      const prepared = prepare(house, record, site.config(), site.facts()?.parameters.stagingMaxBytes);
       if (prepared === undefined) {
         move(house, record, "refused");
         return { go: false, why: "over" };
@@ -114,6 +118,7 @@ function prepare(
   house: House,
   record: EffectRecord,
   site: SiteConfig,
+  maxBytes: number | undefined,
 ): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
   switch (record.kind as FarEffect) {
     case "submit": {
@@ -140,6 +145,7 @@ function prepare(
           site,
           system: transfer.system,
           path: transfer.path,
+          ...(maxBytes === undefined ? {} : { maxBytes }),
           ...(symlink === undefined ? {} : { symlink }),
           ...(account === undefined ? {} : { account }),
         },
@@ -164,7 +170,14 @@ function prepare(
       const work: FarWork = { kind: "release", site, system: debt.system, handle: debt.handle, url: "" };
       return { work, debt: debt.id, ...(debt.sealedLink === undefined ? {} : { sealedLink: debt.sealedLink }) };
     }
+    case "file_job": {
+      const begun = beginOperation(house, record);
+      return begun && { work: { kind: "file_job", site, ...begun } };
+    }
     case "tidy": {
+      const job = jobRecord(house, record.subject);
+      const handle = job && logsOf(house, job.id);
+      if (handle !== undefined) return { work: { kind: "tidy", site, system: handle.system, handle } };
       const transfer = transferRecord(house, record.subject);
       return transfer?.symlink === undefined
         ? undefined

@@ -1,22 +1,13 @@
 /** The Tracker's entrances that have to do with hooks. */
-import { DurableObject } from "cloudflare:workers";
 import type { Caller } from "../../shared/contract/access.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { OpenedHook, Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import { ANY_HOOK } from "./access.ts";
-import type { Env } from "./env.ts";
+import { ChatEntrances } from "./chat-entrances.ts";
 import * as hooks from "./hooks.ts";
 import { preview } from "./preview.ts";
-import { Rooms } from "./rooms.ts";
 
-export class HookEntrances extends DurableObject<Env> {
-  protected readonly rooms: Rooms;
-
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.rooms = new Rooms(state, env);
-  }
-
+export abstract class HookEntrances extends ChatEntrances {
   async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
     const { house, seal } = this.rooms;
     return this.rooms.with(

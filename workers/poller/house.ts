@@ -10,8 +10,21 @@ import type { CallbackMessage, CommandMessage, TransferMessage } from "../../sha
 import { newId } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
+import type { Moving } from "./progress.ts";
 
-export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "health";
+/** Kinds with a handful of entries, which change all the time: only the others are worth an index. */
+const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
+
+export type AgendaKind =
+  | "effect"
+  | "round"
+  | "handles"
+  | "watch"
+  | "lane"
+  | "debt"
+  | "retention"
+  | "objects"
+  | "health";
 
 type Hint =
   | { queue: "commands"; message: CommandMessage }
@@ -24,7 +37,7 @@ export type HouseStorage = Pick<DurableObjectStorage, "sql" | "transactionSync" 
 };
 
 /** The bindings that rooms use. */
-export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "PUBLIC_URL"> & {
+export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "OBJECTS" | "PUBLIC_URL"> & {
   COMMANDS: Sender<CommandMessage>;
   TRANSFERS: Sender<TransferMessage>;
   CALLBACKS: Sender<CallbackMessage>;
@@ -41,10 +54,16 @@ export class House {
   readonly sleep: (ms: number) => Promise<void>;
   /** Systems of which a job said that it starts or ends: looked at often until then, in ms. */
   readonly eager = new Map<string, number>();
+  /** What the last round of each system asked of the site. In memory: the first round after a rest is paced with care. */
+  readonly lastRounds = new Map<string, number>();
+  /** Copies that are under way, by transfer: how far and how fast, for whoever watches. */
+  readonly moving = new Map<string, Moving>();
   /** For metrics: since the object woke. Kept in memory, because a look that sees nothing new writes nothing. */
   readonly counted = { rounds: 0, requests: 0 };
   /** The mark in KV that is being written, see `markLive`. A failed one must not stop the next. */
   marking: Promise<void> = Promise.resolve();
+  /** Objects that are being removed because they are too old. Never rejects. */
+  clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;
@@ -136,6 +155,27 @@ export class House {
     this.run("DELETE FROM agenda WHERE kind = ? AND subject = ?", kind, subject);
   }
 
+  isDue(kind: AgendaKind, subject: string): boolean {
+    const entry = this.row(
+      "SELECT 1 FROM agenda WHERE kind = ? AND subject = ? AND due_at <= ?",
+      kind,
+      subject,
+      this.now(),
+    );
+    return entry !== undefined;
+  }
+
+  /** What is due, the oldest first; at most so many of each of the two sorts of kinds. */
+  whatIsDue(limit: number): { kind: AgendaKind; subject: string }[] {
+    return [`kind IN ${FEW}`, `kind NOT IN ${FEW}`].flatMap((sort) =>
+      this.rows<{ kind: AgendaKind; subject: string }>(
+        `SELECT kind, subject FROM agenda WHERE ${sort} AND due_at <= ? ORDER BY due_at LIMIT ?`,
+        this.now(),
+        limit,
+      ),
+    );
+  }
+
   meta(key: string): string | undefined {
     return this.row<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)?.value;
   }
@@ -146,8 +186,11 @@ export class House {
 
   /** The alarm is the smallest entry of the agenda. Not written when it already stands earlier or at that time. */
   async arm(): Promise<void> {
-    const next = this.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda")?.at;
-    if (next === null || next === undefined) return;
+    const next = [`kind IN ${FEW}`, `kind NOT IN ${FEW}`].reduce((least, sort) => {
+      const at = this.row<{ at: number | null }>(`SELECT min(due_at) AS at FROM agenda WHERE ${sort}`)?.at;
+      return Math.min(least, at ?? Number.POSITIVE_INFINITY);
+    }, Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(next)) return;
     const standing = await this.storage.getAlarm();
     // What is due since ever (0) is due now: the platform takes no such time.
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));

@@ -3,9 +3,20 @@
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
-import { isEndedJob, type TransferStatus } from "../../shared/contract/states.ts";
-import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
+import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
+import {
+  type Announcement,
+  isTracked,
+  type JobRecord,
+  type SeenJob,
+  type Step,
+  settle,
+  viewJob,
+} from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
+import type { JobObservation } from "../../shared/firecrest/port.ts";
+import { waitingFor } from "../../shared/firecrest/waiting.ts";
+import type { Actor } from "./access.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./transfers.ts";
@@ -38,13 +49,18 @@ export function trackedJobs(house: House, system: string): JobRecord[] {
 /** Makes a step true. Call inside `house.change`. */
 export function applyJob(house: House, step: Step): JobRecord {
   if (!step.changed) return step.record;
-  saveJob(house, step.record);
+  const ended = step.announce.some(({ type }) => isEndedJob(type.slice("job.".length) as JobStatus));
+  // With nothing to fetch, the end and the settling are one row.
+  const settled = ended && step.record.outputs.length === 0 ? settle(step.record, house.now()) : undefined;
+  saveJob(house, settled?.record ?? step.record);
   tell(house, step.record, step.announce);
-  if (step.announce.some(({ type }) => type === "job.succeeded" || type === "job.failed" || type === "job.cancelled")) {
-    endOutputs(house, step.record);
-    return settleJob(house, step.record.id);
+  if (settled !== undefined) {
+    tell(house, settled.record, settled.announce);
+    return settled.record;
   }
-  return step.record;
+  if (!ended) return step.record;
+  endOutputs(house, step.record);
+  return settleJob(house, step.record.id);
 }
 
 /** After an output changed: the job's list of outputs follows, and the job is settled when the last has ended. */
@@ -96,6 +112,12 @@ function tell(house: House, record: JobRecord, announcements: Announcement[]): v
   }
 }
 
+/** With what the scheduler's reason for waiting means. */
+export function seenJob(observation: JobObservation): SeenJob {
+  const waiting = observation.pendingReason === undefined ? undefined : waitingFor(observation.pendingReason);
+  return waiting === undefined ? observation : { ...observation, waiting };
+}
+
 /** A job that is about to end is still shown as running for a moment. */
 const EAGER_MS = 700;
 const EAGER_FOR_MS = 15_000;
@@ -108,23 +130,24 @@ export function pinged(house: House, id: string, token: string): void {
   house.change(() => house.due("round", job.system, house.now() + 200, true));
 }
 
-/** Puts the next round of a system on the agenda. */
-export function paceRound(house: House, system: string, requestsPerMinute: number): void {
+/** Puts the next round of a system, with these live jobs, on the agenda. */
+export function paceRound(house: House, system: string, requestsPerMinute: number, jobs: readonly JobRecord[]): void {
   const now = house.now();
-  const paced = trackedJobs(house, system).map((record) => ({
+  const paced = jobs.map((record) => ({
     status: record.status,
     changedAt: record.changedAt,
     doubtful: record.suspicion !== undefined || record.missingSince !== undefined || isEndedJob(record.status),
     ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
     ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
   }));
-  const paceAt = nextRoundAt(paced, requestsPerMinute, now, house.random());
+  const spending = { requestsPerMinute, lastRound: house.lastRounds.get(system) };
+  const paceAt = nextRoundAt(paced, spending, now, house.random());
   const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);
 }
 
-export function listJobs(house: House, query: JobsQuery, systems: string[] | undefined): Page<Job> {
+export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job> {
   const limit = query.limit ?? 50;
   const label =
     query.label === undefined
@@ -140,8 +163,9 @@ export function listJobs(house: House, query: JobsQuery, systems: string[] | und
   if (label !== undefined)
     conditions.push("EXISTS (SELECT 1 FROM json_each(doc, '$.labels') WHERE key = ? AND value = ?)") &&
       bindings.push(label.name, label.value);
-  if (systems !== undefined)
-    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(systems));
+  if (actor.systems !== undefined)
+    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(actor.systems));
+  if (actor.ownOnly === true) conditions.push("json_extract(doc, '$.actor') = ?") && bindings.push(actor.name);
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
     ...bindings,

@@ -11,12 +11,14 @@ import { isEndedJob } from "../../shared/contract/states.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
+import type { SiteParameters } from "../../shared/firecrest/port.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
 import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
@@ -26,10 +28,16 @@ import { openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
-type Waiter = { subject: string; wake: () => void };
+export interface OutputPlace {
+  system: string;
+  schedulerId?: string;
+  stdoutPath?: string;
+  stderrPath?: string;
+  /** Nothing of the run that is meant was written before, in ms. */
+  since?: number;
+}
 
-/** The alarm handler arms itself again before it does anything: a crash costs a minute, not the connection. */
-const REARM_MS = 60_000;
+type Waiter = { subject: string; wake: () => void };
 
 export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
@@ -41,9 +49,12 @@ export class Rooms {
   readonly streams: Streams;
   readonly #waiters = new Set<Waiter>();
   #attending: Promise<void> | undefined;
+  #exists = false;
+  readonly #storage: DurableObjectStorage;
 
   constructor(state: DurableObjectState, env: Env) {
     const name = state.id.name ?? "";
+    this.#storage = state.storage;
     const log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller", connection: name } });
     this.house = new House({ storage: state.storage, env, name, log });
     this.seal = sealOf(env);
@@ -58,8 +69,16 @@ export class Rooms {
     return { house: this.house, site: this.site, seal: this.seal, egress: this.egress };
   }
 
+  /** Whether the connection was made. Asked by every call, so the schema is read only until it was. */
   exists(): boolean {
-    return exists(this.house.sql);
+    this.#exists ||= exists(this.house.sql);
+    return this.#exists;
+  }
+
+  /** Removes everything: the connection is as if it had never been made. */
+  async clear(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#exists = false;
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
@@ -84,6 +103,12 @@ export class Rooms {
     return admitted.ok ? work(admitted.value) : admitted;
   }
 
+  /** Why a subscription may not call this address. */
+  refusalOf(url: string): Refusal | undefined {
+    if (this.egress.refusal(url) === undefined) return undefined;
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
+  }
+
   value<T>(value: T | undefined): Answer<T> {
     return value === undefined ? NOT_FOUND : { ok: true, value };
   }
@@ -98,7 +123,7 @@ export class Rooms {
     for (;;) {
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
-      if (actor.systems !== undefined && !actor.systems.includes(record.system)) return NOT_FOUND;
+      if (!access.isFor(actor, record)) return NOT_FOUND;
       const ended = isEndedJob(record.status) && (wait?.until !== "settled" || record.settledAt !== undefined);
       const left = deadline - systemNow();
       if (ended || record.status === "lost" || left <= 0) return { ok: true, value: viewJob(record, this.house.name) };
@@ -113,7 +138,7 @@ export class Rooms {
     system: string | undefined,
     requests: number,
     doing?: Doing,
-  ): Promise<Answer<{ site: SiteConfig }>> {
+  ): Promise<Answer<{ site: SiteConfig; limits: SiteParameters }>> {
     const admitted = this.admit(caller, scope, system);
     if (!admitted.ok) return admitted;
     const wait = this.site.take(requests, "user");
@@ -127,7 +152,7 @@ export class Rooms {
       };
     }
     this.recordDoing(admitted.value, doing);
-    return { ok: true, value: { site: this.site.config() } };
+    return { ok: true, value: { site: this.site.config(), limits: this.site.facts()?.parameters ?? {} } };
   }
 
   /** What somebody does elsewhere than in the Tracker: to a file of the site, or to an object. */
@@ -140,19 +165,20 @@ export class Rooms {
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */
   ofJob(actor: access.Actor, id: string): boolean {
     const record = jobs.jobRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   ofTransfer(actor: access.Actor, id: string): boolean {
     const record = transferRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   /** Where a job's output is, as far as the record knows. */
-  output(id: string): Answer<{ system: string; schedulerId?: string; stdoutPath?: string; stderrPath?: string }> {
+  output(id: string): Answer<OutputPlace> {
     const record = jobs.jobRecord(this.house, id);
     if (record === undefined) return NOT_FOUND;
     const { system, schedulerId, stdoutPath, stderrPath } = record;
+    const since = record.startedAt ?? record.submittedAt;
     return {
       ok: true,
       value: {
@@ -160,6 +186,7 @@ export class Rooms {
         ...(schedulerId === undefined ? {} : { schedulerId }),
         ...(stdoutPath === undefined ? {} : { stdoutPath }),
         ...(stderrPath === undefined ? {} : { stderrPath }),
+        ...(since === undefined ? {} : { since }),
       },
     };
   }
@@ -203,8 +230,8 @@ export class Rooms {
     return isLive(this.house);
   }
 
+  /** The first commit of `attend` arms the next alarm before anything is asked of anybody. */
   async alarm(): Promise<void> {
-    await this.house.storage.setAlarm(systemNow() + REARM_MS);
     await this.attend();
   }
 

@@ -9,6 +9,7 @@ import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { operationRefused, operationStarted, operationUnknown } from "./operations.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
   applyTransfer,
@@ -44,7 +45,8 @@ export function succeededEffect(
     case "cancelled": {
       move(house, record, "done");
       const job = jobRecord(house, record.subject);
-      if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
+      if (job?.operation !== undefined) house.due("handles", "", house.now() + 500, true);
+      else if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
       break;
     }
     case "empty":
@@ -59,6 +61,9 @@ export function succeededEffect(
       break;
     case "tidied":
       move(house, record, "done");
+      break;
+    case "started":
+      operationStarted(house, record, outcome.handle);
       break;
   }
 }
@@ -172,6 +177,11 @@ export function failedEffect(house: House, record: EffectRecord, failure: Failur
     else submissionUnknown(house, record, failure.message);
     return;
   }
+  if (record.kind === "file_job" && verdict !== "again") {
+    if (verdict === "refused") operationRefused(house, record, failure.message);
+    else operationUnknown(house, record, failure.message);
+    return;
+  }
   if (verdict === "refused" || (verdict === "again" && record.attempt >= MAX_ATTEMPTS)) {
     refusedEffect(house, record, failure);
     return;
@@ -203,6 +213,9 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
       if (fresh !== undefined) failTransfer(house, fresh, failure.code, failure.message);
       break;
     }
+    case "file_job":
+      operationRefused(house, record, failure.message);
+      break;
     case "verify":
       if (transfer !== undefined) failTransfer(house, transfer, failure.code, failure.message);
       break;

@@ -2,7 +2,7 @@
  * The site behind a connection: its settings, its token, its budget, and clients made of them. Everything that this
  * connection sends to FirecREST passes the one budget kept here.
  */
-import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { ConnectionRequest, ObjectRules } from "../../shared/contract/connection.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
 import { createFirecrest } from "../../shared/firecrest/client.ts";
@@ -25,6 +25,7 @@ export interface SiteConfig {
   requestsPerMinute: number;
   account?: string;
   storageOrigins?: string[];
+  objects?: ObjectRules;
   createdAt: number;
 }
 
@@ -175,17 +176,21 @@ export class Site {
 
   // ---------------------------------------------------------------------------------------------------------------- client
 
-  /** A client whose requests were granted before (`take`), counted so that the grant can be settled. */
-  client(): { firecrest: Firecrest; requests: () => number } {
+  /** A client whose requests were granted before (`take`), counted so that the grant can be settled, with the site's ids of them. */
+  client(): { firecrest: Firecrest; requests: () => number; requestIds: () => string[] } {
     let requests = 0;
+    const requestIds: string[] = [];
     const firecrest = clientOf(this.config(), this.#egress, {
       token: (renew) => this.token(renew),
       now: this.#house.now,
       sleep: this.#house.sleep,
-      log: (line) => this.#house.log({ event: "firecrest", ...line }),
+      log: (line) => {
+        if (typeof line.requestId === "string") requestIds.push(line.requestId);
+        this.#house.log({ event: "firecrest", ...line });
+      },
       onRequest: () => requests++,
     });
-    return { firecrest, requests: () => requests };
+    return { firecrest, requests: () => requests, requestIds: () => requestIds };
   }
 }
 
@@ -256,6 +261,7 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
     requestsPerMinute: request.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
     createdAt: now,
     ...(request.account === undefined ? {} : { account: request.account }),
+    ...(request.objects === undefined ? {} : { objects: request.objects }),
     ...(request.storageOrigins === undefined
       ? {}
       : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),

@@ -1,21 +1,22 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances (those of hooks are in `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing.
+ * entrances (those for administrators, people in chat and hooks are in `administration.ts`, `chat-entrances.ts` and
+ * `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found`
+ * and writes nothing.
  */
-import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
-import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
-  Answer,
-  Authorizing,
   ByteOutcome,
+  ChatTarget,
   Doing,
   Idempotency,
+  ObjectChange,
+  ObjectWrite,
   Origin,
   PartDone,
-  Refusal,
   TrackerApi,
   TrackerWork,
 } from "../../shared/contract/rpc.ts";
@@ -26,112 +27,38 @@ import type {
   SubscriptionRequest,
 } from "../../shared/contract/subscription.ts";
 import type { TransferRequest, TransfersQuery } from "../../shared/contract/transfer.ts";
+import type { PageQuery } from "../../shared/contract/words.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
-import * as access from "./access.ts";
 import * as bytes from "./bytes.ts";
-import * as connections from "./connections.ts";
+import { channelPatch } from "./channels/out-only.ts";
 import * as deliveries from "./deliveries.ts";
-import { ADDRESS_REFUSED } from "./examine.ts";
 import * as far from "./far.ts";
 import { HookEntrances } from "./hook-entrances.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
-import { metrics } from "./metrics.ts";
-import { type ResealedRows, reseal } from "./reseal.ts";
-import { NOT_FOUND, type Rooms } from "./rooms.ts";
+import * as links from "./links.ts";
+import * as objects from "./objects.ts";
+import * as operations from "./operations.ts";
+import { copyEnded, copyMoved, withPace } from "./progress.ts";
+import { receipt } from "./receipts.ts";
+import { NOT_FOUND } from "./rooms.ts";
+import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
-import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
+import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
 export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
-  get #rooms(): Rooms {
-    return this.rooms;
-  }
-
-  // -------------------------------------------------------------------------------------------------------- connection
-
-  async create(caller: Caller, name: string, request: ConnectionRequest, origin: Origin) {
-    const admitted = this.#rooms.admitCreator(caller);
-    if (!admitted.ok) return admitted;
-    return connections.create(this.#rooms.desk, admitted.value, name, request, origin);
-  }
-
-  async describe(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(connections.describe(this.#rooms.desk)));
-  }
-
-  async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
-    return this.#rooms.with(caller, "connection:admin", async (actor) => {
-      const answer = await connections.remove(this.#rooms.desk, actor, force, origin);
-      if (answer.ok) await this.ctx.storage.deleteAll();
-      return answer;
-    });
-  }
-
-  async authorize(caller: Caller, scope: Scope, system?: string, { hook, doing }: Authorizing = {}) {
-    const admitted = this.#rooms.admit(caller, scope, system, hook);
-    if (!admitted.ok) return admitted;
-    this.#rooms.recordDoing(admitted.value, doing);
-    return ok({ actor: admitted.value.name });
-  }
-
-  async audiences(issuer: string): Promise<string[]> {
-    return this.#rooms.exists() ? access.audiences(this.#rooms.house, issuer) : [];
-  }
-
-  async metrics(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(metrics(this.#rooms.desk)));
-  }
-
-  async webhookKeys() {
-    return this.#rooms.exists() ? connections.webhookKeys(this.#rooms.house) : undefined;
-  }
-
-  async addKey(caller: Caller, request: KeyRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.addKey(this.#rooms.house, actor, request, origin),
-    );
-  }
-
-  async keys(caller: Caller) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.listKeys(this.#rooms.house)));
-  }
-
-  async revokeKey(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.revokeKey(this.#rooms.house, actor, id, origin),
-    );
-  }
-
-  async putIdentity(caller: Caller, name: string, request: IdentityRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.putIdentity(this.#rooms.house, actor, name, request, origin),
-    );
-  }
-
-  async identity(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "connection:admin", () => access.identity(this.#rooms.house, name));
-  }
-
-  async removeIdentity(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.removeIdentity(this.#rooms.house, actor, name, origin),
-    );
-  }
-
-  async audit(caller: Caller, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.auditTrail(this.#rooms.house, query)));
-  }
+  readonly #rooms = this.rooms;
 
   // -------------------------------------------------------------------------------------------------------------- jobs
 
@@ -142,13 +69,11 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async watch(caller: Caller, request: WatchRequest, options: Options) {
-    return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.watch(this.#rooms.desk, actor, request, options),
-    );
+    return this.#rooms.with(caller, "jobs:write", (actor) => watching.watch(this.#rooms.desk, actor, request, options));
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
-    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor.systems)));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor)));
   }
 
   async job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }) {
@@ -171,6 +96,13 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     );
   }
 
+  /** From the poller Worker, which has checked the paths. */
+  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+    const admitted = this.#rooms.admit(caller, "files:write", request.system);
+    if (!admitted.ok) return admitted;
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
+  }
+
   // --------------------------------------------------------------------------------------------------------- transfers
 
   async acceptTransfer(caller: Caller, request: TransferRequest, options: Options) {
@@ -181,20 +113,54 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   async transfers(caller: Caller, query: TransfersQuery) {
     return this.#rooms.with(caller, "transfers:read", (actor) =>
-      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+      ok(transfers.listTransfers(this.#rooms.house, query, actor)),
     );
   }
 
   async transfer(caller: Caller, id: string) {
     return this.#rooms.with(caller, "transfers:read", (actor) => {
       const record = this.#rooms.ofTransfer(actor, id) ? transfers.transferRecord(this.#rooms.house, id) : undefined;
-      return this.#rooms.value(record && viewTransfer(record, this.#rooms.house.name));
+      return this.#rooms.value(record && withPace(this.#rooms.house, viewTransfer(record, this.#rooms.house.name)));
     });
+  }
+
+  async receipt(caller: Caller, id: string) {
+    return this.#rooms.with(caller, "transfers:read", (actor) =>
+      this.#rooms.ofTransfer(actor, id) ? receipt(this.#rooms.desk, id) : NOT_FOUND,
+    );
   }
 
   async cancelTransfer(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
       this.#rooms.ofTransfer(actor, id) ? acceptance.cancelTransfer(this.#rooms.house, actor, id, origin) : NOT_FOUND,
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------- objects and share links
+
+  async reserveObject(caller: Caller, write: ObjectWrite) {
+    return this.#rooms.with(caller, "transfers:write", () => objects.reserveObject(this.#rooms.house, write));
+  }
+
+  async objectChanged(caller: Caller, change: ObjectChange, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      objects.objectChanged(this.#rooms.house, actor, change, origin),
+    );
+  }
+
+  async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.addLink(this.#rooms.desk, actor, request, origin),
+    );
+  }
+
+  async links(caller: Caller, query: PageQuery) {
+    return this.#rooms.with(caller, "transfers:read", () => ok(links.listLinks(this.#rooms.house, query)));
+  }
+
+  async removeLink(caller: Caller, id: string, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.removeLink(this.#rooms.house, actor, id, origin),
     );
   }
 
@@ -204,14 +170,9 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
-  #refusalOf(url: string): Refusal | undefined {
-    if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
-  }
-
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -228,10 +189,12 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => {
-      const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
+    return this.#rooms.with(caller, "hooks:admin", async (actor) => {
+      const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      const { house, seal } = this.#rooms;
+      const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
+      return sealed.ok ? subscriptions.changeSubscription(house, actor, id, sealed.value, origin) : sealed;
     });
   }
 
@@ -271,6 +234,10 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
 
   // ------------------------------------------------- from Workers of this deployment: never reachable over HTTP
 
+  async openLink(hash: string, origin: Origin) {
+    return this.#rooms.exists() ? links.openLink(this.#rooms.house, hash, origin) : undefined;
+  }
+
   async begin(effect: string) {
     return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
   }
@@ -284,25 +251,30 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async copyStarted(effect: string, upload: Upload) {
-    return this.#rooms.exists() ? bytes.copyStarted(this.#rooms.house, effect, upload) : { go: false, upload };
+    if (!this.#rooms.exists()) return { go: false, upload };
+    const answer = bytes.copyStarted(this.#rooms.house, effect, upload);
+    copyMoved(this.#rooms.streams, effect);
+    return answer;
   }
 
   async partsDone(effect: string, parts: PartDone[]) {
     if (!this.#rooms.exists()) return { go: false };
     const answer = bytes.partsDone(this.#rooms.house, effect, parts);
-    pushProgress(this.#rooms.streams, effect);
+    copyMoved(this.#rooms.streams, effect);
     return answer;
   }
 
   async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
-    if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
+    if (!this.#rooms.exists()) return;
+    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    copyEnded(this.#rooms.streams, effect);
   }
 
-  /** Deliveries to post now, and the key that signs them. */
-  async lease(): Promise<{ leases: lanes.Lease[]; signingKey: PrivateJwk } | undefined> {
+  /** Deliveries to post now, and the keys that sign them. */
+  async lease(): Promise<{ leases: lanes.Lease[]; signingKeys: PrivateJwk[] } | undefined> {
     if (!this.#rooms.exists()) return undefined;
     const leases = await lanes.lease(this.#rooms.house, this.#rooms.seal);
-    return leases.length === 0 ? undefined : { leases, signingKey: await connections.signingKey(this.#rooms.desk) };
+    return leases.length === 0 ? undefined : { leases, signingKeys: await signingKeys(this.#rooms.desk) };
   }
 
   async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {
@@ -321,10 +293,6 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:read", (actor) =>
       this.#rooms.ofJob(actor, id) ? this.#rooms.output(id) : NOT_FOUND,
     );
-  }
-
-  async reseal(origin: Origin): Promise<ResealedRows> {
-    return this.#rooms.exists() ? reseal(this.#rooms.desk, origin) : { resealed: 0, unreadable: 0, more: false };
   }
 
   /** Keeps what the site told about its systems, for checks before submitting. */

@@ -4,47 +4,44 @@
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
-import { nextHandleLookMs } from "../../shared/domain/pace.ts";
+import { expectedRequests } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
+import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { copyStaged } from "./bytes.ts";
-import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
-import { linkBinding } from "./far.ts";
+import { beginCensus } from "./census.ts";
+import { effect, hintAt, move } from "./effects.ts";
+import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
-import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
+import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
+import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
-import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
-import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
-import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { overdue, stagingLooked } from "./settle.ts";
+import { looked } from "./submission.ts";
+import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
-const ROUND_REQUESTS = 6;
 
 interface Due {
   kind: string;
   subject: string;
 }
 
-/** One pass over everything that is due. Far reads of different kinds run beside each other. */
+/** A look at the far side, begun after the commit that noted when the next one is due. */
+export interface Look {
+  what: string;
+  look: () => Promise<void>;
+}
+
+/**
+ * One pass over everything that is due. Far reads of different kinds run beside each other. First of all, in one commit,
+ * everything gets its next time, which arms the alarm: whatever becomes of the looks, they are brought back.
+ */
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
-  const due = house.rows<Due>(
-    "SELECT kind, subject FROM agenda WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-    house.now(),
-    BATCH,
-  );
-  const far: Promise<void>[] = [];
-  house.change(() => {
-    for (const item of due) attendLocal(house, item);
-  });
-  for (const { kind, subject } of due) {
-    if (kind === "round") far.push(guarded(desk, `round ${subject}`, () => round(desk, subject)));
-    else if (kind === "handles") far.push(guarded(desk, "handles", () => observeHandles(desk)));
-    else if (kind === "effect") far.push(guarded(desk, `look-up ${subject}`, () => lookUp(desk, subject)));
-  }
-  await Promise.all(far);
+  const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendTo(desk, item) ?? []));
+  await Promise.all(looks.map(({ what, look }) => guarded(desk, what, look)));
 }
 
 async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
@@ -58,28 +55,38 @@ async function guarded(desk: Desk, what: string, work: () => Promise<void>): Pro
   }
 }
 
-/** What needs no answer from outside. */
-function attendLocal(house: House, { kind, subject }: Due): void {
+/** Does what needs no answer from outside, and answers what does. Call inside `house.change`. */
+function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
+  const { house } = desk;
   switch (kind) {
+    case "round":
+      return beginRound(desk, subject);
+    case "handles":
+      return beginHandles(desk);
     case "effect":
-      attendEffect(house, subject);
-      break;
+      return effect(house, subject)?.state === "unknown"
+        ? beginLookUp(desk, subject)
+        : void attendEffect(house, subject);
+    case "watch":
+      return beginNameLook(desk, subject);
     case "lane":
       house.hint({ queue: "callbacks", message: { v: 1, connection: house.name } });
       house.due("lane", subject, house.now() + 15_000);
-      break;
+      return;
     case "debt": {
       // The calendar is the last proof: a presigned link is dead after its expiry.
       const debt = debtRecord(house, subject);
       house.notDue("debt", subject);
       if (debt?.state === "unreleasable") moveDebt(house, debt, "expires");
-      break;
+      return;
     }
     case "retention":
       retire(house);
-      break;
+      return;
+    case "objects":
+      return { what: "objects", look: beginCensus(house) };
     default:
-      break;
+      return;
   }
 }
 
@@ -95,33 +102,42 @@ function attendEffect(house: House, id: string): void {
 
 // ----------------------------------------------------------------------------------------------------------------- rounds
 
-async function round(desk: Desk, system: string): Promise<void> {
+function beginRound(desk: Desk, system: string): Look | undefined {
   const { house, site } = desk;
-  const { requestsPerMinute } = site.config();
   const jobs = trackedJobs(house, system);
   if (jobs.length === 0) {
-    house.change(() => house.notDue("round", system));
-    return;
+    house.notDue("round", system);
+    return undefined;
   }
-  const wait = site.take(ROUND_REQUESTS, "poll");
+  const granted = expectedRequests(house.lastRounds.get(system));
+  const wait = site.take(granted, "poll");
   if (wait !== undefined) {
-    house.change(() => house.due("round", system, wait));
-    return;
+    house.due("round", system, wait);
+    return undefined;
   }
-  const pace = () => paceRound(house, system, requestsPerMinute);
-  const { firecrest, requests } = site.client();
+  paceRound(house, system, site.config().requestsPerMinute, jobs);
+  return { what: `round ${system}`, look: () => round(desk, system, jobs, granted) };
+}
+
+async function round(desk: Desk, system: string, jobs: readonly JobRecord[], granted: number): Promise<void> {
+  const { house, site } = desk;
+  const { firecrest, requests, requestIds } = site.client();
+  const startedAt = house.now();
   try {
     const seen = await firecrest.round(
       system,
       jobs.map((job) => tracked(job, house.now())),
     );
-    // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
-    // round that never ends is brought back by the next alarm.
+    // One commit. A round that sees nothing new writes nothing: its next time stands since before it began, unless that
+    // was only guessed, or has come meanwhile.
     house.change(() => {
       house.counted.rounds++;
       siteAnswered(house);
-      applyRound(house, jobs, seen);
-      pace();
+      const news = applyRound(house, jobs, seen);
+      const isFirst = !house.lastRounds.has(system);
+      house.lastRounds.set(system, requests());
+      if (news || isFirst || house.isDue("round", system))
+        paceRound(house, system, site.config().requestsPerMinute, trackedJobs(house, system));
     });
     if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
     house.log({
@@ -132,21 +148,21 @@ async function round(desk: Desk, system: string): Promise<void> {
       seen: seen.seen.size,
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
+      durationMs: house.now() - startedAt,
+      requestIds: requestIds(),
     });
-  } catch (error) {
-    house.change(pace);
-    throw error;
   } finally {
-    site.settle(ROUND_REQUESTS, requests());
+    site.settle(granted, requests());
   }
 }
 
-/** Call inside `house.change`. */
-function applyRound(house: House, jobs: readonly JobRecord[], round: Round): void {
+/** Whether anything was new. Call inside `house.change`. */
+function applyRound(house: House, jobs: readonly JobRecord[], round: Round): boolean {
   const now = house.now();
+  let news = false;
   const stepOf = (job: JobRecord): Step | undefined => {
     const observation = round.seen.get(job.schedulerId ?? "");
-    if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
+    if (observation !== undefined) return observed(job, seenJob(observation), round.requestedAt, now);
     return round.notSeen.has(job.schedulerId ?? "") ? notSeen(job, round.requestedAt, now) : undefined;
   };
   for (const before of jobs) {
@@ -154,8 +170,11 @@ function applyRound(house: House, jobs: readonly JobRecord[], round: Round): voi
     if (stepOf(before)?.changed !== true) continue;
     const job = jobRecord(house, before.id);
     const step = job && stepOf(job);
-    if (step !== undefined) applyJob(house, step);
+    if (step === undefined) continue;
+    applyJob(house, step);
+    news = true;
   }
+  return news;
 }
 
 const YOUNG_MS = 60_000;
@@ -167,9 +186,11 @@ function tracked(job: JobRecord, now: number): TrackedJob {
     acceptedAt: job.acceptedAt,
     status: ended
       ? "ended"
-      : job.status === "running" || job.status === "lost" || job.status === "submitting"
+      : job.status === "running" || job.status === "lost"
         ? job.status
-        : "queued",
+        : job.status === "queued"
+          ? "queued"
+          : "submitting",
     confirm:
       job.missingSince !== undefined ||
       job.suspicion !== undefined ||
@@ -182,134 +203,19 @@ function tracked(job: JobRecord, now: number): TrackedJob {
   };
 }
 
-// ---------------------------------------------------------------------------------------------------------------- handles
-
-/** Looks at every pending task and staging, in as few requests as the API allows. */
-async function observeHandles(desk: Desk): Promise<void> {
-  const { house, site } = desk;
-  const pending = effectsWithHandle(house);
-  house.change(() =>
-    pending.length === 0 ? house.notDue("handles", "") : house.due("handles", "", house.now() + 30_000),
-  );
-  if (pending.length === 0) return;
-  const wait = site.take(1, "poll");
-  if (wait !== undefined) {
-    house.change(() => house.due("handles", "", wait));
-    return;
-  }
-  const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
-  const { firecrest, requests } = site.client();
-  try {
-    const states = await firecrest.observe(handles);
-    siteAnswered(house);
-    for (const [n, state] of states.entries()) {
-      const record = pending[n];
-      if (record !== undefined) await applyHandle(desk, record, state);
-    }
-  } finally {
-    site.settle(1, requests());
-    const left = effectsWithHandle(house);
-    house.change(() => {
-      if (left.length === 0) return house.notDue("handles", "");
-      const youngest = Math.max(...left.map(({ sentAt }) => sentAt ?? 0));
-      house.due("handles", "", house.now() + nextHandleLookMs(house.now() - youngest, site.config().requestsPerMinute));
-    });
-  }
-}
-
-/** v2's staging link is part of its handle, and sealed in the debt. */
-async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
-  const handle = record.doc.handle as Handle;
-  const debt = record.kind === "stage" ? debtRecord(desk.house, record.id) : undefined;
-  if (debt?.sealedLink === undefined) return handle;
-  const url = await desk.seal.open(debt.sealedLink, linkBinding(desk.house, debt.id));
-  return { ...handle, staging: { url, expiresAt: debt.expiresAt ?? 0 } };
-}
-
-async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
-  const { house } = desk;
-  if (state.state === "working") return;
-  const link = state.state === "done" ? state.staging : undefined;
-  if (link !== undefined) desk.site.learnStorage(link.url);
-  const sealedLink = link === undefined ? undefined : await desk.seal.seal(link.url, linkBinding(house, record.id));
-  house.change(() => {
-    const fresh = effect(house, record.id);
-    if (fresh === undefined || fresh.state !== "sent") return;
-    if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
-    else if (fresh.kind === "submit") applySubmission(house, fresh, state);
-    else move(house, fresh, state.state === "failed" ? "refused" : "done");
-  });
-}
-
-function applySubmission(house: House, record: EffectRecord, state: Exclude<HandleState, { state: "working" }>): void {
-  if (state.state === "done" && state.schedulerId !== undefined) {
-    const { schedulerId, workingDirectory, stdoutPath, stderrPath } = state;
-    adopted(house, record, {
-      schedulerId,
-      ...(workingDirectory === undefined ? {} : { workingDirectory }),
-      ...(stdoutPath === undefined ? {} : { stdoutPath }),
-      ...(stderrPath === undefined ? {} : { stderrPath }),
-    });
-  } else if (state.state === "failed" && state.certain) {
-    refused(house, record, "rejected", state.message);
-  } else {
-    submissionUnknown(house, record, state.state === "failed" ? state.message : "The site forgot the submission.");
-  }
-}
-
-function applyStaging(
-  house: House,
-  record: EffectRecord,
-  state: Exclude<HandleState, { state: "working" }>,
-  expiresAt: number | undefined,
-  sealedLink: string | undefined,
-): void {
-  const debt = debtRecord(house, record.id);
-  const transfer = transferRecord(house, record.subject);
-  if (debt === undefined) return;
-  if (state.state === "done") {
-    move(house, record, "done");
-    const ends = expiresAt ?? debt.expiresAt;
-    const known = {
-      ...debt,
-      ...(sealedLink === undefined ? {} : { sealedLink }),
-      ...(ends === undefined ? {} : { expiresAt: ends }),
-    };
-    saveDebt(house, known);
-    if (transfer !== undefined && transfer.status === "staging") {
-      const owed = moveDebtExpiry(transfer, ends);
-      house.run("UPDATE transfers SET doc = ? WHERE id = ?", JSON.stringify(owed), transfer.id);
-      copyStaged(house, transfer.id);
-    } else {
-      linkKnown(house, known);
-    }
-    return;
-  }
-  move(house, record, "refused");
-  // A staging that failed left no link; one that the site forgot may have, and will expire.
-  if (state.state === "failed") moveDebt(house, debt, "none");
-  else moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
-  const fresh = transferRecord(house, record.subject);
-  if (fresh === undefined || fresh.status !== "staging") return;
-  if (state.state === "failed") failTransfer(house, fresh, state.code, state.message);
-  else startOver(house, { ...fresh, status: "staged" }, "staging_lost", "The site forgot the staging.");
-}
-
-const moveDebtExpiry = <T extends { link: { state: string; expiresAt?: number } }>(
-  transfer: T,
-  expiresAt: number | undefined,
-): T => (expiresAt === undefined ? transfer : { ...transfer, link: { ...transfer.link, expiresAt } });
-
 // ---------------------------------------------------------------------------------------------------------------- look-ups
 
 /** An effect whose outcome is unknown and whose look is due. */
+function beginLookUp(desk: Desk, id: string): Look | undefined {
+  const wait = desk.site.take(2, "user");
+  desk.house.due("effect", id, wait ?? desk.house.now() + 60_000);
+  return wait === undefined ? { what: `look-up ${id}`, look: () => lookUp(desk, id) } : undefined;
+}
+
 async function lookUp(desk: Desk, id: string): Promise<void> {
   const { house, site } = desk;
   const record = effect(house, id);
   if (record?.state !== "unknown") return;
-  const wait = site.take(2, "user");
-  house.change(() => house.due("effect", id, wait ?? house.now() + 60_000));
-  if (wait !== undefined) return;
   const { firecrest, requests } = site.client();
   const sentAt = record.doc.ambiguity?.sentAt ?? record.sentAt ?? house.now();
   try {
@@ -331,6 +237,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
+    } else if (record.kind === "file_job") {
+      await lookForOperation(house, id, firecrest);
+      siteAnswered(house);
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
@@ -346,6 +255,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
+    // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
+    else if (error instanceof FirecrestError && error.retry === "never")
+      house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {

@@ -16,6 +16,7 @@ import {
 import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
+import type { Actor } from "./access.ts";
 import { effectsOf, move, plan, withdraw } from "./effects.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
@@ -159,6 +160,9 @@ export function stageLater(house: House, record: TransferRecord): TransferRecord
   return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
 }
 
+const NOBODY_KNOWS_WHERE =
+  "The path is relative, and the site no longer tells where the job worked. Give the job a workingDirectory, or the output an absolute path.";
+
 /** Called when a job ends: wanted outputs start, others are cancelled. */
 export function endOutputs(house: House, job: JobRecord): void {
   const api = (house.meta("api") ?? "v1") as Api;
@@ -177,6 +181,7 @@ export function endOutputs(house: House, job: JobRecord): void {
     }
     const resolved = resolvePath(job.workingDirectory, output.path);
     if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
+    else if (job.workingDirectory === undefined) failTransfer(house, record, "invalid_path", NOBODY_KNOWS_WHERE);
     else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
   }
 }
@@ -250,15 +255,19 @@ export function payDebt(house: House, debt: DebtRecord): void {
   plan(house, "release", debt.id);
 }
 
-export function listTransfers(house: House, query: TransfersQuery, systems?: string[]): Page<Transfer> {
+export function listTransfers(house: House, query: TransfersQuery, actor: Actor): Page<Transfer> {
   const limit = query.limit ?? 50;
   const conditions = ["id < ?"];
   const bindings: SqlStorageValue[] = [query.cursor ?? "tr_~"];
   if (query.status !== undefined) conditions.push("status = ?") && bindings.push(query.status);
   if (query.job !== undefined) conditions.push("job_id = ?") && bindings.push(query.job);
-  if (systems !== undefined) {
+  if (actor.systems !== undefined) {
     conditions.push("json_extract(doc, '$.system') IN (SELECT value FROM json_each(?))");
-    bindings.push(JSON.stringify(systems));
+    bindings.push(JSON.stringify(actor.systems));
+  }
+  if (actor.ownOnly === true) {
+    conditions.push("json_extract(doc, '$.actor') = ?");
+    bindings.push(actor.name);
   }
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM transfers WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,

@@ -1,6 +1,12 @@
 /** Systems, and files on them: carried out by the poller Worker at the site, one short command each. */
 
-import { SystemView } from "../../../shared/contract/connection.ts";
+import {
+  type MachinePart,
+  NodeView,
+  PartitionView,
+  ReservationView,
+  SystemView,
+} from "../../../shared/contract/connection.ts";
 import {
   DIRECT_MAX_BYTES,
   FILE_READS,
@@ -10,6 +16,7 @@ import {
   FileStatView,
   type FileWrite,
 } from "../../../shared/contract/file.ts";
+import { Job } from "../../../shared/contract/job.ts";
 import { pageOf, SystemName, z } from "../../../shared/contract/words.ts";
 import { Problem } from "../../../shared/problem.ts";
 import { given, json } from "../answers.ts";
@@ -23,10 +30,17 @@ const files = `${systems}/{s}/files` as const;
 const SystemWithParameters = SystemView.extend({ parameters: z.record(z.string(), z.unknown()) }).openapi(
   "SystemWithParameters",
 );
-/** Where a site can only do it as a job of its own, `done` is false and `job` says which. */
-const done: AnswerShape = {
-  description: "Done, or on its way as a job of the site.",
-  schema: z.object({ done: z.boolean(), job: z.unknown().optional() }),
+const MACHINE: Record<MachinePart, { summary: string; schema: z.ZodType }> = {
+  nodes: { summary: "The nodes of a machine and their states", schema: NodeView },
+  partitions: { summary: "The partitions of a machine", schema: PartitionView },
+  reservations: { summary: "The reservations on a machine", schema: ReservationView },
+};
+const done: AnswerShape = { description: "Done.", schema: z.object({ done: z.literal(true) }) };
+const asJob: AnswerShape = {
+  description:
+    "On its way as a job of the site: it has succeeded when its logs and the files say so, and its events tell it like those of any job.",
+  schema: Job,
+  headers: { Location: "Where the job is read." },
 };
 const content: AnswerShape = { description: "The text.", schema: z.object({ content: z.string() }) };
 
@@ -67,6 +81,7 @@ const WRITES: Record<FileWrite, string> = {
   mkdir: "Make a directory",
   move: "Move or rename",
   copy: "Copy",
+  rsync: "Synchronise a tree with another (v1 only)",
   symlink: "Make a symbolic link",
   chmod: "Change the mode",
   chown: "Change owner or group",
@@ -74,6 +89,14 @@ const WRITES: Record<FileWrite, string> = {
   extract: "Unpack an archive",
   rm: "Remove a file or a directory with everything in it",
 };
+
+/** Jobs of the site: always, where it has nothing else or the caller asks, or when its time for one command is not enough. */
+const MAY_BE_JOBS: ReadonlySet<FileWrite> = new Set(["move", "copy", "compress", "extract", "rm"]);
+
+function answersOf(operation: FileWrite): Record<number, AnswerShape> {
+  if (operation === "rsync") return { 202: asJob };
+  return MAY_BE_JOBS.has(operation) ? { 200: done, 202: asJob } : { 200: done };
+}
 
 type FileCall = Call<unknown, unknown, { s: string }>;
 
@@ -104,6 +127,22 @@ export function fileRoutes({ guarded }: Routes): void {
     async (call) => json(200, given(await call.deps.poller.system(call.connection, call.caller, systemOf(call)))),
   );
 
+  for (const [part, { summary, schema }] of Object.entries(MACHINE) as [MachinePart, (typeof MACHINE)[MachinePart]][]) {
+    guarded(
+      {
+        id: `list_${part}`,
+        method: "get",
+        path: `${systems}/{s}/${part}`,
+        tag,
+        summary,
+        scope: "jobs:read",
+        answers: { 200: { description: "All of them, in the scheduler's words.", schema: pageOf(schema) } },
+      },
+      async (call) =>
+        json(200, given(await call.deps.poller.machine(call.connection, call.caller, systemOf(call), part))),
+    );
+  }
+
   for (const [operation, { summary, answer }] of Object.entries(READS) as [FileRead, (typeof READS)[FileRead]][]) {
     guarded(
       {
@@ -130,7 +169,7 @@ export function fileRoutes({ guarded }: Routes): void {
         summary,
         scope: "files:write",
         body: FILE_WRITES[operation],
-        answers: { 200: done },
+        answers: answersOf(operation),
       },
       async (call) => carryOut(call, operation, call.body),
     );
@@ -184,17 +223,13 @@ async function carryOut(
   input: Record<string, unknown>,
   named: (field: string) => string = (field) => field,
 ): Promise<Response> {
-  const answer = await call.deps.poller.file(
-    call.connection,
-    call.caller,
-    systemOf(call),
-    operation,
-    input,
-    call.origin,
-  );
+  const { connection, caller, origin } = call;
+  const answer = await call.deps.poller.file(connection, caller, systemOf(call), operation, input, origin);
   if (!answer.ok && answer.errors !== undefined)
     given({ ...answer, errors: answer.errors.map((error) => ({ ...error, field: named(error.field) })) });
   const result = given(answer);
+  if ("job" in result)
+    return json(202, result.job, { location: `/v1/connections/${connection}/jobs/${result.job.id}` });
   if ("bytes" in result) {
     // A copy, because what came over RPC may be a view into something larger.
     return new Response(new Uint8Array(result.bytes), {

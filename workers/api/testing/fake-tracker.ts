@@ -14,16 +14,19 @@ import {
   SCOPES,
   type Scope,
 } from "../../../shared/contract/access.ts";
+import type { ChatLink } from "../../../shared/contract/chat.ts";
 import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { Receipt } from "../../../shared/contract/receipt.ts";
 import type { Answer, Idempotency, Page, Refusal, VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import type { Delivery, Subscription } from "../../../shared/contract/subscription.ts";
 import type { Transfer } from "../../../shared/contract/transfer.ts";
 import { newId } from "../../../shared/ids.ts";
 import type { Tracker } from "../deps.ts";
 import { EXAMPLE } from "../examples.ts";
+import { FakeShelf } from "./fake-shelf.ts";
 
 export const AT = "2026-11-22T12:00:00.000Z";
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
@@ -36,7 +39,7 @@ interface StoredHook {
   secrets: string[];
 }
 
-export class FakeTracker implements Tracker {
+export class FakeTracker extends FakeShelf implements Tracker {
   readonly name: string;
   exists = false;
   readonly heldKeys = new Map<string, Key>();
@@ -56,6 +59,7 @@ export class FakeTracker implements Tracker {
   socket: { url: string; caller: string; webSocket: WebSocket } | undefined;
 
   constructor(name: string) {
+    super();
     this.name = name;
   }
 
@@ -73,6 +77,9 @@ export class FakeTracker implements Tracker {
         return SCOPES;
       case "hook":
         return ["jobs:write", "transfers:write"];
+      case "chat":
+      case "invitation":
+        return undefined;
       case "key": {
         const key = this.heldKeys.get(caller.hash);
         return key?.revokedAt === undefined ? key?.scopes : undefined;
@@ -155,6 +162,9 @@ export class FakeTracker implements Tracker {
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
 
+  rotateSigningKey: Tracker["rotateSigningKey"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => ok({ kid: "new", previousValidUntil: AT }));
+
   ping: Tracker["ping"] = async (id, token) => {
     this.pings.push(`${id} ${token}`);
   };
@@ -190,6 +200,20 @@ export class FakeTracker implements Tracker {
       pageOf([{ at: AT, actor: "admin", act: "key.add", subject: "keys/x" }]),
     );
 
+  addChatCode: Tracker["addChatCode"] = async (caller, { workspace }) =>
+    this.#for(caller, "connection:admin", () =>
+      ok({
+        code: `${this.name}.0123456789AB`,
+        command: `/hpc connect ${this.name}.0123456789AB`,
+        workspace,
+        expiresAt: AT,
+      }),
+    );
+  chatLinks: Tracker["chatLinks"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => pageOf([EXAMPLE.chatLink as ChatLink]));
+  revokeChatLink: Tracker["revokeChatLink"] = async (caller, id) =>
+    this.#for(caller, "connection:admin", () => (id === EXAMPLE.chatLink.id ? ok(null) : NOT_FOUND));
+
   // Jobs and transfers
   acceptJob: Tracker["acceptJob"] = async (caller, { system, name }, { idempotency }) =>
     this.#once(caller, "jobs:write", idempotency, () => ({ job: this.#newJob(system, name) }));
@@ -220,6 +244,13 @@ export class FakeTracker implements Tracker {
   cancelTransfer: Tracker["cancelTransfer"] = async (caller, id) =>
     this.#found(caller, "transfers:write", this.heldTransfers, id);
 
+  receipt: Tracker["receipt"] = async (caller, id) => {
+    const found = this.#found(caller, "transfers:read", this.heldTransfers, id);
+    if (!found.ok) return found;
+    if (found.value.status !== "stored") return { ok: false, code: "conflict", detail: `It is ${found.value.status}.` };
+    return ok({ receipt: EXAMPLE.receipt as Receipt, jws: "e30.e30.c2ln", keysUrl: "https://firewatch.test/keys" });
+  };
+
   // Events and callbacks
   events: Tracker["events"] = async (caller, { after = 0, job }) =>
     this.#for(caller, "jobs:read", () =>
@@ -231,7 +262,7 @@ export class FakeTracker implements Tracker {
             ),
           ),
     );
-  subscribe: Tracker["subscribe"] = async (caller, { url }) =>
+  subscribe: Tracker["subscribe"] = async (caller, { url = "" }) =>
     this.#for(caller, "hooks:admin", () => {
       const made = { ...(EXAMPLE.newSubscription as Subscription & { secret: string }), id: idOf("sub"), url };
       this.heldSubscriptions.set(made.id, made);

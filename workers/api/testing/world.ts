@@ -6,6 +6,7 @@ import type { PollerApi } from "../../../shared/contract/rpc.ts";
 import { createApp } from "../app.ts";
 import type { Deps, Limiter } from "../deps.ts";
 import { AT, FakeTracker } from "./fake-tracker.ts";
+import { FakeWorkspaces } from "./fake-workspaces.ts";
 
 export const ADMIN_TOKEN = "an admin token that nobody guesses".replaceAll(" ", "-");
 
@@ -45,7 +46,18 @@ export async function createWorld(change: Partial<Deps> = {}) {
     return known;
   };
 
+  const chat = new FakeWorkspaces();
   const poller: PollerApi = {
+    invite: async ({ connection }) => ({
+      ok: true,
+      value: { id: "inv_x", connection, invitation: "fwi_x", expiresAt: AT },
+    }),
+    putWorkspace: chat.putWorkspace,
+    workspace: chat.workspace,
+    removeWorkspace: chat.removeWorkspace,
+    workspaceLinks: chat.workspaceLinks,
+    openWorkspace: chat.openWorkspace,
+    chat: chat.chat,
     openHook: async (connection, name) => {
       const held = tracker(connection).heldHooks.get(name);
       return held && { hook: held.hook, secrets: held.secrets };
@@ -53,6 +65,10 @@ export async function createWorld(change: Partial<Deps> = {}) {
     logs: async (connection, caller, job, stream, tail) => {
       const found = await tracker(connection).job(caller, job);
       return found.ok ? { ok: true, value: `${tail} lines of ${stream}` } : found;
+    },
+    machine: async (connection, caller) => {
+      const admitted = tracker(connection).admit(caller, "jobs:read");
+      return admitted.ok ? { ok: true, value: { items: [] } } : admitted;
     },
     systems: async (connection, caller) => {
       const admitted = tracker(connection).admit(caller, "jobs:read");
@@ -73,6 +89,12 @@ export async function createWorld(change: Partial<Deps> = {}) {
       return { ok: true, value: { body: { operation, input } } };
     },
     reseal: async () => ({ connections: 0, resealed: 0, unreadable: 0, unfinished: [] }),
+    openLink: async (token) => {
+      const id = token.replace("token-of-", "");
+      const holder = [...trackers.values()].find(({ heldLinks }) => heldLinks.has(id));
+      const link = holder?.heldLinks.get(id);
+      return holder && link && { objectKey: `${holder.name}/${link.key}`, ...(link.etag && { etag: link.etag }) };
+    },
     connections: async () => ({
       items: [...trackers.values()].filter(({ exists }) => exists).map(({ name }) => ({ name, live: false })),
     }),
@@ -104,6 +126,7 @@ export async function createWorld(change: Partial<Deps> = {}) {
 
   return {
     app,
+    chat,
     lab,
     tracker,
     limits,
