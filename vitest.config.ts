@@ -34,6 +34,8 @@ export default defineConfig({
                 SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]',
                 // A run of chaos is repeated by its seed.
                 CHAOS_SEED: process.env.CHAOS_SEED ?? "",
+                SOAK_SEED: process.env.SOAK_SEED ?? "",
+                SOAK_FILES: process.env.SOAK_FILES ?? (process.env.CI ? "200" : ""),
                 CHAOS_JOBS: process.env.CHAOS_JOBS ?? (process.env.CI ? "200" : ""),
               },
             },

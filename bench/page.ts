@@ -12,6 +12,7 @@ export const BENCH_NAMES = [
   "many-jobs",
   "cost",
   "bytes",
+  "small-files",
   "copy-loop",
 ] as const;
 export type BenchName = (typeof BENCH_NAMES)[number];

@@ -14,6 +14,7 @@ import { latency } from "./latency.ts";
 import { manyJobs } from "./many-jobs.ts";
 import { BENCH_NAMES, type BenchName, benchmarksPage } from "./page.ts";
 import { requests } from "./requests.ts";
+import { smallFiles } from "./small-files.ts";
 import { formatTable } from "./table.ts";
 
 const BENCHES: Record<BenchName, Bench> = {
@@ -24,6 +25,7 @@ const BENCHES: Record<BenchName, Bench> = {
   "many-jobs": manyJobs,
   cost,
   bytes,
+  "small-files": smallFiles,
   "copy-loop": copyLoop,
 };
 

@@ -23,7 +23,7 @@ const ROOMS: Record<string, Room> = {
   firecrest: { files: /^shared\/firecrest\//, rooms: ["contract", "clock"], packages: ["zod"] },
   webhooks: { files: /^shared\/webhooks\//, rooms: ["contract", "clock"], packages: ["jose"] },
   egress: { files: /^shared\/egress\//, rooms: ["contract", "clock"], packages: [] },
-  chat: { files: /^shared\/chat\//, rooms: ["contract", "clock", "webhooks"], packages: [] },
+  chat: { files: /^shared\/chat\//, rooms: ["contract", "clock", "problem", "webhooks"], packages: [] },
   api: {
     files: /^workers\/api\//,
     rooms: ["contract", "clock", "problem", "log", "domain", "webhooks", "egress", "chat"],

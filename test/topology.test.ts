@@ -149,7 +149,7 @@ it("tokens of sites are within the poller's reach only", () => {
   expect(holders).toEqual(["poller"]);
 });
 
-it("objects are one bucket, shared by the entrance, the copier and whoever counts", () => {
+it("objects are one bucket, shared by the entrance, the copier, and whoever counts them and sends small ones", () => {
   const buckets = everyone.flatMap(({ r2_buckets }) => r2_buckets.map(({ bucket_name }) => bucket_name));
   expect(buckets).toEqual(["firewatch-objects", "firewatch-objects", "firewatch-objects"]);
 });

@@ -15,8 +15,8 @@ export const EVENT_WORDS: Record<EventType, string> = {
   "job.walltime_warning": "`percent` (50, 80 or 90) of its time limit has gone by.",
   "job.warning":
     "It waits for something that time alone does not bring, a limit that it exceeds for instance; `warning` says what, once for each reason.",
-  "transfer.staged": "FirecREST has staged the file; copying begins.",
-  "transfer.stored": "The object is there and proven to be the file; `proof` says how.",
+  "transfer.staged": "FirecREST has staged the file, or waits for it; copying begins.",
+  "transfer.stored": "The object, or the file of an upload, is there and proven to be the same; `proof` says how.",
   "transfer.released": "The staged link is proven dead.",
   "transfer.unreleased":
     "The staged link could not be released, or FirecREST has no way to; it ends by itself at `link.expiresAt`.",
@@ -38,8 +38,10 @@ export const EVENT_WORDS: Record<EventType, string> = {
 export const TABLE_WORDS: Record<string, string> = {
   meta: "Connection settings, sealed credential and signing key, the site's facts, health, pauses: one value each. `schema` counts migration steps.",
   jobs: "One row a job. `live` = may still change. `doc` is the `JobRecord` of `shared/domain/job.ts`.",
-  transfers: "One row a transfer; two live ones cannot share a key. `doc` is the `TransferRecord`.",
-  parts: "Parts of an R2 multipart upload that are safely in.",
+  transfers:
+    "One row a transfer; two live ones cannot share a key (of an upload: the file that it becomes). `doc` is the `TransferRecord`.",
+  parts: "Parts that are safely in: of an R2 multipart upload, or of an upload to a site.",
+  forms: "Where an upload may put its bytes: links into the site's staging area, sealed, in pieces.",
   debts: "Staged links, owed until `open` = 0; the link itself sealed. The id is that of the staging effect.",
   effects: "Changes on the far side: `planned → sent → done | refused | unknown`.",
   agenda: "What is due when; the alarm is the smallest entry.",

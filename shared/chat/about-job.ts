@@ -1,5 +1,5 @@
 /** What there is to say about a job: its state, why, how much of its limits it used, and one thing to do. */
-import type { Job } from "../contract/job.ts";
+import type { Job, Warning } from "../contract/job.ts";
 import { isEndedJob, isEndedTransfer, type JobReason } from "../contract/states.ts";
 import type { Action, Button, Fact, Message, Tone } from "./message.ts";
 import { duration, moment, ranges, slurmTime } from "./words.ts";
@@ -14,6 +14,8 @@ export interface JobExtras {
   limits?: { timeLimitSeconds?: number; memoryMiB?: number };
   /** Of its time limit, in a walltime warning. */
   percent?: number;
+  /** The one that is news: it waits in vain, or would. */
+  warning?: Warning;
   /** Where a person can see more. */
   link?: { label: string; url: string };
   /** One opaque value per button; what has none gets no button. */
@@ -21,18 +23,19 @@ export interface JobExtras {
 }
 
 export function jobMessage(job: Job, extras: JobExtras = {}): Message {
-  const { stderrTail, percent, link, values = {} } = extras;
+  const { stderrTail, percent, warning, link, values = {} } = extras;
+  const isWarning = percent !== undefined || warning !== undefined;
   const next = nextStep(job, extras);
-  const text = percent === undefined ? because(job) : undefined;
+  const text = warning?.message ?? (percent === undefined ? because(job) : undefined);
   const tail = stderrTail?.trimEnd() ?? "";
   const buttons = actionsOf(job).flatMap((action) => {
     const value = values[action];
     return value === undefined ? [] : [buttonOf(job, action, value)];
   });
   return {
-    title: titleOf(job, percent),
-    tone: percent === undefined ? toneOf(job) : "warning",
-    facts: factsOf(job),
+    title: titleOf(job, extras),
+    tone: isWarning ? "warning" : toneOf(job),
+    facts: factsOf(job, warning),
     footer: `${job.connection} · ${job.id}`,
     ...(text === undefined ? {} : { text }),
     ...(tail === "" ? {} : { tail: { caption: "Last lines of its errors", text: tail } }),
@@ -81,8 +84,9 @@ const REASONS: Record<JobReason, { says?: string; means: string }> = {
   never_starts: { says: "can never start", means: "The scheduler holds a request that it can never fulfil." },
 };
 
-function titleOf(job: Job, percent: number | undefined): string {
+function titleOf(job: Job, { percent, warning }: JobExtras): string {
   const where = `${nameOf(job)} on ${job.system}`;
+  if (warning !== undefined) return `${where} ${warning.code === "never_starts" ? "can never start" : "is held back"}`;
   if (percent !== undefined) return `${where} has used ${percent} % of its time`;
   const { array } = job;
   if (array !== undefined && job.status === "failed" && array.failed > 0)
@@ -139,7 +143,7 @@ function ended({ exitCode, signal }: Job): string {
 /** The scheduler's words that say no more than our own. */
 const PLAIN_STATES: ReadonlySet<string> = new Set(["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]);
 
-function factsOf(job: Job): Fact[] {
+function factsOf(job: Job, told: Warning | undefined): Fact[] {
   const facts: (Fact | undefined)[] = [
     job.schedulerId === undefined ? undefined : { label: "Job", value: job.schedulerId },
     timeFact(job),
@@ -153,7 +157,9 @@ function factsOf(job: Job): Fact[] {
     job.run > 1 ? { label: "Run", value: `${job.run} (requeued)` } : undefined,
     ...arrayFacts(job),
     resultsFact(job),
-    ...job.warnings.map(({ message }) => ({ label: "Note", value: message })),
+    ...job.warnings
+      .filter(({ message }) => message !== told?.message)
+      .map(({ message }) => ({ label: "Note", value: message })),
   ];
   return facts.filter((fact) => fact !== undefined);
 }
@@ -224,6 +230,10 @@ const NEXT: Partial<Record<JobReason, string>> = {
 function nextStep(job: Job, extras: JobExtras): string | undefined {
   const { timeLimitSeconds: had, reason, array } = job;
   const { timeLimitSeconds, memoryMiB } = suggestion(job, extras);
+  if (extras.warning !== undefined)
+    return extras.warning.code === "never_starts"
+      ? NEXT.never_starts
+      : "It goes on when the cause is gone; waiting alone will not help.";
   if (extras.percent !== undefined) return "Let it save its state if it can go on from there later.";
   if (job.status === "lost") return "Nothing needs to be done: it is being looked for.";
   if (reason === "outcome_unknown")

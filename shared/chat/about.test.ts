@@ -84,6 +84,23 @@ describe("a job's message", () => {
     expect(fact(warning.facts, "Ends by")).toBe("2026-11-22 13:00 UTC");
   });
 
+  it("says what a waiting job waits for in vain, and says it once", () => {
+    const warning = {
+      code: "never_starts",
+      message: "It asks for more time than any of its partition (PartitionTimeLimit)",
+    };
+    const { startedAt: _, ...waiting } = job({ status: "queued", warnings: [warning] });
+    const message = jobMessage(waiting, { warning });
+    expect(message).toMatchObject({
+      title: "simulate on daint can never start",
+      tone: "warning",
+      text: warning.message,
+    });
+    expect(message.facts.map(({ label }) => label)).not.toContain("Note");
+    expect(message.next).toContain("Cancel it");
+    expect(jobMessage(waiting).facts.map(({ label }) => label)).toContain("Note");
+  });
+
   it("has the buttons that its state allows, and none without a value for them", () => {
     const values = { cancel: "c", resubmit: "r", logs: "l", fetch: "f" };
     const actions = (one: Job, extras: JobExtras = { values }) =>

@@ -9,8 +9,9 @@ import { size } from "./words.ts";
 export function eventMessage(event: Event, extras: JobExtras = {}): Message {
   const [family] = event.type.split(".");
   if (family === "job") {
-    const { percent, ...job } = event.data as Job & { percent?: number };
-    return jobMessage(job, percent === undefined ? extras : { ...extras, percent });
+    const { percent, warning, ...job } = event.data as Job & Pick<JobExtras, "percent" | "warning">;
+    const news = { ...(percent === undefined ? {} : { percent }), ...(warning === undefined ? {} : { warning }) };
+    return jobMessage(job, { ...extras, ...news });
   }
   return family === "transfer" ? transferMessage(event.data as Transfer) : noticeMessage(event);
 }
@@ -33,10 +34,11 @@ const PROOFS: Record<NonNullable<Transfer["proof"]>, string> = {
 };
 
 export function transferMessage(transfer: Transfer): Message {
-  const { direction, path, key, system, status, totalBytes, proof, link } = transfer;
+  const { direction, path, key, url, system, status, totalBytes, proof, link } = transfer;
   const { tone, says } = TRANSFERS[status];
   const there = `${system}:${path}`;
-  const [from, to] = direction === "download" ? [there, key] : [key, there];
+  const here = url ?? key;
+  const [from, to] = direction === "download" ? [there, here] : [here, there];
   const text = transfer.detail ?? transfer.reason;
   return {
     title: `${from.split("/").at(-1)} ${says}`,

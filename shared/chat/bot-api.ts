@@ -2,8 +2,7 @@
  * What a bot can do with messages, on whichever platform: show one, show it anew, and find one that was shown but whose answer
  * was lost. One form for Slack, one for Mattermost.
  */
-import type { ChatPlace } from "../contract/chat.ts";
-import type { ChatBot } from "../contract/rpc.ts";
+import type { ChatBot, ChatPlace } from "../contract/chat.ts";
 import type { AttemptVerdict } from "../webhooks/retry.ts";
 import type { Message } from "./message.ts";
 import type { ChatAnswered } from "./verdict.ts";

@@ -163,3 +163,23 @@ export type ChatInbound = {
 export interface ChatAnswer {
   body?: unknown;
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between a chat workspace and whoever posts there: how a message that people see gets there
+
+/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
+export interface ChatBot {
+  platform: ChatPlatform;
+  token: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
+}
+
+/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+export interface ChatTarget {
+  place: ChatPlace;
+  platform: ChatPlatform;
+  jobId?: string;
+}

@@ -90,7 +90,13 @@ export const JobCallback = z
   .openapi("JobCallback");
 
 export const JobInput = z
-  .strictObject({ key: ObjectKey.optional(), url: WebUrl.optional(), path: HpcPath })
+  .strictObject({
+    key: ObjectKey.optional(),
+    url: WebUrl.optional(),
+    path: HpcPath,
+    /** Whether a file that is already there may be replaced. Default false. */
+    overwrite: z.boolean().optional(),
+  })
   .refine((i) => (i.key === undefined) !== (i.url === undefined), "needs exactly one of key and url")
   .openapi("JobInput");
 
@@ -180,6 +186,7 @@ export const Job = z
       .optional(),
     /** `watched`: somebody else submitted it. */
     watched: z.boolean().optional(),
+    inputs: z.array(z.object({ transferId: TransferId, path: z.string(), status: TransferStatus })).optional(),
     /** A file operation that the site runs as a job: it has succeeded when the files prove it. */
     operation: FileOperation.optional(),
     outputs: z.array(z.object({ transferId: TransferId, path: z.string(), key: z.string(), status: TransferStatus })),

@@ -17,7 +17,9 @@ export const Receipt = z
     direction: z.enum(["download", "upload"]),
     system: z.string(),
     path: z.string(),
+    /** The object. Empty for an upload from `url`, which is without its query here. */
     key: z.string(),
+    url: z.string().optional(),
     /** The file on the HPC side, as the site told it when the transfer was proven. */
     site: Side.extend({ modifiedAt: Time.optional() }),
     /** The object, as it was copied. */

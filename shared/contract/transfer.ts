@@ -25,7 +25,7 @@ export const TransferRequest = z
     key: ObjectKey.optional(),
     url: WebUrl.optional(),
     account: SchedulerWord.optional(),
-    /** Whether an object that is already under the key may be replaced. Default false. */
+    /** Whether what is already there (the object; for an upload the file on the HPC side) may be replaced. Default false. */
     overwrite: z.boolean().optional(),
     verify: VerifyMode.optional(),
     labels: z.record(z.string(), z.string()).optional(),
@@ -50,7 +50,10 @@ export const Transfer = z
     direction: z.enum(["download", "upload"]),
     system: z.string(),
     path: z.string(),
+    /** The R2 object. Empty for an upload from a URL. */
     key: z.string(),
+    /** Where an upload comes from that is no object: without its query, which may hold a secret. */
+    url: z.string().optional(),
     status: TransferStatus,
     /** Why it failed or was cancelled: a stable word and a sentence. */
     reason: z.string().optional(),

@@ -13,8 +13,19 @@ export const EFFECT_STATES = ["planned", "sent", "done", "refused", "unknown"] a
 export type EffectState = (typeof EFFECT_STATES)[number];
 
 /** In the poller Worker: what talks to FirecREST. In the transfer Worker: what moves bytes. */
-export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "upload", "tidy", "file_job"] as const;
-export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
+export const FAR_EFFECTS = [
+  "submit",
+  "cancel",
+  "stage",
+  "release",
+  "verify",
+  "tidy",
+  "prepare",
+  "upload",
+  "deliver",
+  "file_job",
+] as const;
+export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty", "inspect", "fetch", "send", "discard"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
 export type EffectKind = FarEffect | ByteEffect;
@@ -37,13 +48,19 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   stage: 120_000,
   release: 90_000,
   verify: 120_000,
-  upload: 300_000,
   tidy: 90_000,
+  prepare: 120_000,
+  upload: 120_000,
+  deliver: 120_000,
   file_job: 90_000,
   copy: 90_000,
   complete: 120_000,
   abort: 60_000,
   put_empty: 60_000,
+  inspect: 90_000,
+  fetch: 90_000,
+  send: 90_000,
+  discard: 60_000,
 };
 
 /** Requests to FirecREST that one effect costs at most in the usual case; taken from the budget by `begin`. */
@@ -53,13 +70,19 @@ export const REQUESTS: Record<EffectKind, number> = {
   stage: 4,
   release: 1,
   verify: 2,
-  upload: 3,
   tidy: 2,
+  prepare: 4,
+  upload: 5,
+  deliver: 1,
   file_job: 6,
   copy: 0,
   complete: 0,
   abort: 0,
   put_empty: 0,
+  inspect: 0,
+  fetch: 0,
+  send: 0,
+  discard: 0,
 };
 
 /**

@@ -76,7 +76,7 @@ export interface JobRecord {
     status: TransferStatus;
     when: "success" | "failure" | "always";
   }[];
-  inputs?: { transferId: string; status: TransferStatus }[];
+  inputs?: { transferId: string; path: string; status: TransferStatus }[];
   warnings: Warning[];
 }
 
@@ -385,6 +385,7 @@ export function viewJob(record: JobRecord, connection: string): Job {
     timeLimitSeconds: record.timeLimitSeconds,
     array: record.array,
     watched: record.watched,
+    inputs: record.inputs?.map(({ transferId, path, status }) => ({ transferId, path, status })),
     operation: record.operation,
     outputs: record.outputs.map(({ transferId, path, key, status }) => ({ transferId, path, key, status })),
     warnings: record.warnings,

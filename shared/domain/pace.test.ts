@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expectedRequests, floorMs, nextHandleLookMs, nextRoundAt, wantsEveryMs } from "./pace.ts";
+import { expectedRequests, floorMs, nextHandleLookMs, nextRoundAt, pauseAfterFailureMs, wantsEveryMs } from "./pace.ts";
 
 const T0 = 1_800_000_000_000;
 const job = (changedAgoMs: number, facts: object = {}) => ({
@@ -39,6 +39,12 @@ describe("the pace of rounds", () => {
   });
   it("asks the budget for one request more than the last round took, and never for more than six", () => {
     expect([undefined, 0, 1, 5, 6, 25].map(expectedRequests)).toEqual([6, 1, 2, 6, 6, 6]);
+  });
+  it("leaves a site in trouble alone, the longer the longer it has been failing, and as long as it asks for", () => {
+    expect([0, 60_000, 10 * 60_000, 86_400_000].map((ms) => pauseAfterFailureMs(ms))).toEqual([
+      10_000, 10_000, 60_000, 300_000,
+    ]);
+    expect(pauseAfterFailureMs(0, 120)).toBe(120_000);
   });
   it("looks at pending tasks soon, then less and less often", () => {
     expect(nextHandleLookMs(0, 6000)).toBe(400);

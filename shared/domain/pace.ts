@@ -61,6 +61,13 @@ export function nextRoundAt(
   return now + Math.max(floorMs(requestsPerMinute, lastRound), wanted) * (0.9 + 0.2 * random);
 }
 
+const TROUBLED_MIN_MS = 10_000;
+const TROUBLED_MAX_MS = 5 * 60_000;
+
+/** The least time to the next round after one that the site failed: a tenth of the time for which it has been failing. */
+export const pauseAfterFailureMs = (failingForMs: number, retryAfterSeconds = 0): number =>
+  Math.max(retryAfterSeconds * 1_000, Math.min(TROUBLED_MAX_MS, Math.max(TROUBLED_MIN_MS, failingForMs / 10)));
+
 /** Interval between looks at a pending task or staging, by how long it has been pending. */
 export function nextHandleLookMs(pendingMs: number, requestsPerMinute: number): number {
   const grown = Math.min(15_000, Math.max(400, pendingMs / 4));

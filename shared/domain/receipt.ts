@@ -1,7 +1,7 @@
 /** What a receipt says. Only what is on record: a hash stands on the side that was hashed, a release only where it was proven. */
 import type { Receipt } from "../contract/receipt.ts";
 import type { LinkState } from "../contract/states.ts";
-import type { TransferRecord } from "./transfer.ts";
+import { shownUrl, type TransferRecord } from "./transfer.ts";
 
 /** Times in ms since the epoch. */
 export interface ReceiptFacts {
@@ -28,6 +28,7 @@ export function receiptOf(record: TransferRecord, facts: ReceiptFacts): Receipt 
     system: record.system,
     path: record.path,
     key: record.key,
+    ...(record.url !== undefined && { url: shownUrl(record.url) }),
     site: {
       bytes: record.size ?? record.copiedBytes,
       ...(siteSha256 !== undefined && { sha256: siteSha256 }),

@@ -45,6 +45,10 @@ export interface TransferRecord {
   sha256?: string;
   proof?: Proof;
   etag?: string;
+  /** Of an upload: the version of the object that goes up, and what was made in R2 for a file from elsewhere. */
+  source?: { etag?: string; spooled?: boolean; uploadId?: string };
+  /** Of an upload: the target was looked at, and what is there from now on is ours. */
+  mayWrite?: boolean;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
   /** How many stagings were sent, answered by nothing that counts, and then not found at the site. */
@@ -142,6 +146,9 @@ export function judge(
   return { ok: true, proof: "size" };
 }
 
+/** Where a file comes from, for everybody to see: a query may hold a secret. */
+export const shownUrl = (url: string): string => url.replace(/\?.*$/s, "");
+
 const time = (ms: number): string => new Date(ms).toISOString();
 
 /** The transfer as everybody sees it. */
@@ -154,6 +161,7 @@ export function viewTransfer(record: TransferRecord, connection: string): Transf
     system: record.system,
     path: record.path,
     key: record.key,
+    url: record.url === undefined ? undefined : shownUrl(record.url),
     status: record.status,
     reason: record.reason,
     detail: record.detail,

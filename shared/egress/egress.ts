@@ -41,6 +41,14 @@ export interface StreamOptions {
   storageOrigins: readonly string[];
 }
 
+export interface OpenOptions {
+  purpose: string;
+  /** Over look-up, connection and headers of every hop; the body is under the caller's own `signal`. Default 20 s. */
+  deadlineMs?: number;
+  /** How many redirects the read may follow. */
+  redirects: number;
+}
+
 export interface EgressAnswer {
   status: number;
   headers: Headers;
@@ -58,6 +66,8 @@ export interface Egress {
   fetch(url: string, init: RequestInit, options: FetchOptions): Promise<EgressAnswer>;
   /** The unread answer of a staged link or part URL; no redirects, no limit. Throws EgressError. */
   stream(url: string, init: RequestInit, options: StreamOptions): Promise<Response>;
+  /** The unread answer of a GET of anybody's URL; its limit is the caller's. Throws EgressError. */
+  open(url: string, init: RequestInit, options: OpenOptions): Promise<Response>;
   /** The same as `fetch` for libraries that want a `fetch` of their own; a body over the limit is an error there. */
   fetcher(options: FetchOptions): (url: string, init?: RequestInit) => Promise<Response>;
   /** What can be said about a URL when it is registered: undefined if it may be fetched. The reason is for the log. */
@@ -153,6 +163,13 @@ export function createEgress(deps: EgressDeps): Egress {
         if (!storageOrigins.some((allowed) => originOf(allowed) === originOf(url)))
           return refuse(purpose, url, "storage_origin");
         const { response } = await follow(url, init, purpose, 0, signal);
+        return response;
+      });
+    },
+
+    open(url, init, { purpose, deadlineMs = DEFAULTS.deadlineMs, redirects }) {
+      return withinDeadline(deadlineMs, init.signal, async (signal) => {
+        const { response } = await follow(url, init, purpose, Math.min(redirects, MAX_REDIRECTS), signal);
         return response;
       });
     },

@@ -12,6 +12,7 @@ export type FirecrestErrorCode =
   | "is_a_directory"
   | "not_a_directory"
   | "too_large"
+  | "no_space"
   | "command_timeout"
   | "invalid_request"
   | "unknown_system"

@@ -178,10 +178,19 @@ export interface Round {
 
 export type HandleState =
   /**
-   * `upload`: v1 shows the form for as long as it waits for the file. `handle`: what the operation is known by from now on.
-   * `schedulerState`: of the job that carries it.
+   * `upload`: v1 shows the form for as long as it waits for the file, and may show the link of what will be staged.
+   * `retrying`: it could not put the file in its place, and tries again by itself. `handle`: what the operation is known by
+   * from now on. `schedulerState`: of the job that carries it.
    */
-  | { state: "working"; detail?: string; upload?: UploadForm; handle?: Handle; schedulerState?: string }
+  | {
+      state: "working";
+      detail?: string;
+      upload?: UploadForm;
+      staging?: { url: string; expiresAt: number };
+      retrying?: boolean;
+      handle?: Handle;
+      schedulerState?: string;
+    }
   | {
       state: "done";
       schedulerId?: string;
@@ -314,6 +323,8 @@ export interface Firecrest {
   stage(system: string, path: string, account?: string): Promise<Handle>;
   /** Looks for a staging whose answer was lost (v1: in the task list by source, system and time; v2: never found). */
   findStaged(system: string, path: string, since: number): Promise<Handle | undefined>;
+  /** Looks for an upload whose answer was lost and that still waits for its file (v1 only: v2's links are in the answer). */
+  findUpload(system: string, path: string, since: number): Promise<Handle | undefined>;
   /** Starts an upload to the HPC side. */
   stageUpload(
     system: string,

@@ -15,7 +15,12 @@ export function linkExpiry(url: string): number | undefined {
 
 /** When the link was signed, milliseconds (S3 v4 only). */
 export function linkSignedAt(url: string): number | undefined {
-  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(queryOf(url).get("x-amz-date") ?? "");
+  return signedOn(queryOf(url).get("x-amz-date") ?? "");
+}
+
+/** The time that S3 v4 writes as `20260105T090000Z`, milliseconds. */
+export function signedOn(date: string): number | undefined {
+  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date);
   if (!match) return undefined;
   const [year = 0, month = 1, day, hours, minutes, seconds] = match.slice(1).map(Number);
   return Date.UTC(year, month - 1, day, hours, minutes, seconds);

@@ -38,7 +38,7 @@ const ACTS: Record<string, string | { none: string }> = {
   reseal: "connection.reseal",
   createLink: "link.add",
   deleteLink: "link.remove",
-  rotateSigningKey: "connection.rotate_key",
+  rotateSigningKey: "signing_key.rotate",
   createInvitation: { none: "nothing is stored; the connection that it makes has its line" },
   putWorkspace: { none: "belongs to the deployment, not to a connection; the log has it" },
   deleteWorkspace: { none: "belongs to the deployment, not to a connection; the log has it" },
@@ -57,7 +57,7 @@ const ACTS: Record<string, string | { none: string }> = {
 const ELSEWHERE = [
   "link.add",
   "link.remove",
-  "connection.rotate_key",
+  "signing_key.rotate",
   "chat-code.add",
   "chat-link.revoke",
   "files.rsync",

@@ -19,6 +19,9 @@ const PUBLIC = [
   "getLanding",
   "listEventSchemas",
   "getEventSchema",
+  "openLink",
+  "receiveSlack",
+  "receiveMattermost",
 ];
 
 const SCRIPT = "#!/bin/bash -l\nsleep 60\n";

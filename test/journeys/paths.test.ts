@@ -36,9 +36,6 @@ const ROUTES = /^\/v1\/connections\/\{c\}\/(jobs|transfers|systems\/\{s\}\/files
 const GOOD = "/good/path";
 const SCRIPT = "#!/bin/bash\ntrue\n";
 
-/** Staging in before a job is not offered; whoever asks for it hears that instead. */
-const NOT_OFFERED = "jobs /inputs/0/path";
-
 /** What no operation of any API can carry. */
 const UNUSABLE: Record<string, string> = {
   "a quote": "/tmp/it's",
@@ -106,9 +103,8 @@ describe.each(cases)("$what, on $connection", ({ connection, path, isUnusable })
         expect.soft(status, `${title}: ${text.slice(0, 300)}`).toBeLessThan(500);
         if (isUnusable) expect.soft(status, title).toBe(422);
         const named = new Set((body?.errors ?? []).map(({ field }: { field: string }) => field));
-        const expected = title === NOT_OFFERED && !named.has(pointer) ? "/inputs" : pointer;
         // A 422 without a field is the site's own word on a path that was carried to it.
-        if (isUnusable || named.size > 0) expect.soft([...named], title).toEqual([expected]);
+        if (isUnusable || named.size > 0) expect.soft([...named], title).toEqual([pointer]);
       }
     },
   );

@@ -8,5 +8,7 @@ declare namespace Cloudflare {
     OBJECTS: R2Bucket;
     CHAOS_SEED: string;
     CHAOS_JOBS: string;
+    SOAK_SEED: string;
+    SOAK_FILES: string;
   }
 }

@@ -1,52 +1,47 @@
+/** A site that is down for hours: asked ever less, told about once, and caught up with when it is back. */
 import { describe, expect, it } from "vitest";
-import type { JobRequest } from "../../shared/contract/job.ts";
-import * as hooks from "../../workers/poller/hooks.ts";
-import { ACTOR, HOUR_MS, ok } from "./reception.ts";
 import { inWorld } from "./world.ts";
 
-const JOBS = 12;
-const request = { system: "cluster", script: "#!/bin/bash -l\n#FAKE sleep 5\n" } as JobRequest;
+const HOUR_MS = 3_600_000;
+const FAULTS = {
+  "its gateway answers 503": { kind: "bad_gateway", status: 503 },
+  "nobody answers": { kind: "down" },
+  "the machine is not available": { kind: "system_unavailable" },
+} as const;
 
-describe("an hour in which FirecREST does not answer", () => {
-  it("delays what hooks accept and loses nothing of it, and each runs once", { timeout: 120_000 }, () =>
-    inWorld(async (world) => {
-      await hooks.putHook(
-        world.house,
-        world.desk.seal,
-        ACTOR,
-        "h",
-        { source: "bearer", secrets: ["t"], target: { job: {} } },
+describe.each(["v1", "v2"] as const)("while %s is down", (api) => {
+  it.each(Object.keys(FAULTS) as (keyof typeof FAULTS)[])(
+    "because %s, it is asked little, and the end is told soon after",
+    (name) =>
+      inWorld(
+        async (world) => {
+          const { firecrest, house } = world;
+          const { id } = await world.submit({ script: "#!/bin/bash -l\n#FAKE sleep 600\n" });
+          await world.until(() => world.job(id).status === "running");
+          const { fetch } = firecrest;
+          const asked: string[] = [];
+          firecrest.fetch = (request) => {
+            asked.push(new URL(request.url).pathname);
+            return fetch(request);
+          };
+          const fault = firecrest.faults.add(FAULTS[name] as Parameters<typeof firecrest.faults.add>[0]);
+          await world.live(4 * HOUR_MS);
+          expect(world.job(id).status).toBe("running");
+          // At 10 s a round it would be thousands.
+          expect(asked.length).toBeLessThan(500);
+          const lastHour = asked.length;
+          await world.live(HOUR_MS);
+          expect(asked.length - lastHour).toBeLessThan(80);
+          firecrest.faults.remove(fault);
+          const back = house.now();
+          await world.until(() => world.job(id).status === "succeeded");
+          expect(house.now() - back).toBeLessThan(7 * 60_000);
+          const news = world.events().flatMap(({ type }) => (type.startsWith("connection.") ? [type] : []));
+          expect(news).toEqual(["connection.unhealthy", "connection.recovered"]);
+        },
         {},
-      );
-      await world.receive("all", ok, ["job.settled"]);
-      const down = world.firecrest.faults.add({ kind: "down" });
-      const from = world.house.now();
-      const accepted: string[] = [];
-      for (let n = 0; n < JOBS; n++) {
-        const answer = await hooks.acceptFromHook(world.desk, "h", {
-          messageId: `m-${n}`,
-          bodySha256: String(n),
-          body: "{}",
-          origin: {},
-          result: { outcome: "job", request: { ...request, name: `outage-${n}` } },
-        });
-        if (!answer.ok) throw new Error(JSON.stringify(answer));
-        // Accepted at once, whatever the site does.
-        expect(answer.value.answer.outcome).toBe("accepted");
-        accepted.push(answer.value.answer.jobId ?? "");
-        await world.live(HOUR_MS / JOBS);
-      }
-      expect(world.house.now() - from).toBeGreaterThanOrEqual(HOUR_MS);
-      for (const id of accepted) expect(["accepted", "submitting"]).toContain(world.job(id).status);
-      expect(await world.jobsOnMachine()).toBe(0);
-
-      world.firecrest.faults.remove(down);
-      await world.until(() => accepted.every((id) => world.job(id).settledAt !== undefined), 6 * HOUR_MS);
-      expect(accepted.map((id) => world.job(id).status)).toEqual(accepted.map(() => "succeeded"));
-      expect(await world.jobsOnMachine()).toBe(JOBS);
-      await world.until(() => world.hits.length >= JOBS);
-      expect(new Set(world.hits.map(({ body }) => JSON.parse(body).subject)).size).toBe(JOBS);
-      expect(hooks.hookRequests(world.house, ACTOR, "h", {}).items).toHaveLength(JOBS);
-    }),
+        { api },
+      ),
+    60_000,
   );
 });

@@ -4,11 +4,12 @@
  * What the Workers do between `begin` and `finish` is their own code.
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
+import type { ChatBot } from "../../shared/contract/chat.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
-import type { Transfer } from "../../shared/contract/transfer.ts";
+import type { TrackerWork } from "../../shared/contract/rpc.ts";
+import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
@@ -33,7 +34,7 @@ import { clientOf, Site } from "../../workers/poller/site.ts";
 import { subscribe } from "../../workers/poller/subscriptions.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
-import { consume } from "../../workers/transfer/consume.ts";
+import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 
 const ACTOR = { name: "admin" };
@@ -97,6 +98,8 @@ export class World {
   rings = 0;
   /** Called with each message before it is consumed: `drop` loses it, `double` delivers it twice. */
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
+  /** What the transfer Worker is given for one message: a scenario may put something else around it. */
+  worker: (deps: ConsumerDeps, message: TransferMessage) => ConsumerDeps = (deps) => deps;
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
   crash: { kind: EffectKind; when: "before" | "after" } | undefined;
 
@@ -275,7 +278,7 @@ export class World {
       sleep: this.house.sleep,
       log: () => {},
     });
-    const outcome = await perform(begun.work, client);
+    const outcome = await perform(begun.work, client, this.#objects);
     if (this.#dies(begun.work.kind, "after")) return;
     await far.finish(this.desk, id, outcome);
   }
@@ -297,13 +300,16 @@ export class World {
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.
     await consume(
       { body: message, attempts: 1, ack: () => {}, retry: () => {} },
-      {
-        bucket: this.#objects,
-        egress: this.egress,
-        trackerOf: () => tracker,
-        clock: systemClock,
-        log: (line) => this.lines.push(line),
-      },
+      this.worker(
+        {
+          bucket: this.#objects,
+          egress: this.egress,
+          trackerOf: () => tracker,
+          clock: systemClock,
+          log: (line) => this.lines.push(line),
+        },
+        message,
+      ),
     );
   }
 
@@ -404,6 +410,39 @@ export class World {
     return this.house.row<{ n: number }>("SELECT count(*) AS n FROM debts WHERE open = 1")?.n ?? 0;
   }
 
+  async put(key: string, content: Uint8Array | string): Promise<void> {
+    await this.#objects.put(`${this.house.name}/${key}`, content);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#objects.delete(`${this.house.name}/${key}`);
+  }
+
+  /** Everything that lies in R2 beside the objects of connections: nothing, when no upload is on its way. */
+  async spooled(): Promise<string[]> {
+    const { objects } = await this.#objects.list({ prefix: `.uploads/${this.house.name}/` });
+    return objects.map(({ key }) => key);
+  }
+
+  /** A file on the machine; undefined where there is none. */
+  async file(path: string): Promise<Uint8Array | undefined> {
+    const { files } = await this.firecrest.host.as("alice");
+    const there = await files.stat(path, {}).catch(() => undefined);
+    if (there === undefined) return undefined;
+    return new Uint8Array(await new Response((await files.read(path)).body).arrayBuffer());
+  }
+
+  async upload(path: string, from: Partial<TransferRequest>): Promise<Transfer> {
+    const answer = await acceptTransfer(
+      this.desk,
+      ACTOR,
+      { direction: "upload", system: "cluster", path, ...from },
+      { origin: ORIGIN },
+    );
+    if (!answer.ok) throw new Error(JSON.stringify(answer));
+    return answer.value.transfer;
+  }
+
   async object(key: string): Promise<Uint8Array | undefined> {
     const object = await this.#objects.get(`${this.house.name}/${key}`);
     return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
@@ -417,10 +456,12 @@ export class World {
   }
 }
 
-/** A body as the network gives it: a byte stream of the runtime's own, which breaks when its source does. */
+/** A body as the network gives it: a byte stream of the runtime's own, of the length that was told, which breaks when its source does. */
 function asFromNetwork(response: Response): Response {
   if (response.body === null) return response;
-  const { readable, writable } = new IdentityTransformStream();
+  const length = response.headers.get("content-length");
+  const { readable, writable } =
+    length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   response.body.pipeTo(writable).catch(() => {});
   return new Response(readable, response);
 }

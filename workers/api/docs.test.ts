@@ -39,6 +39,8 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   watchRequest: WatchRequest,
   transferRequest: TransferRequest,
   transfer: Transfer,
+  uploadRequest: TransferRequest,
+  upload: Transfer,
   receipt: Receipt,
   linkRequest: LinkRequest,
   newLink: NewShareLink,

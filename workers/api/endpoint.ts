@@ -54,6 +54,8 @@ export interface Spec<Query extends z.ZodObject, Body extends z.ZodType, Path ex
   query?: Query;
   body?: Body;
   bodyExample?: unknown;
+  /** Where one example cannot show it: several, by name. */
+  bodyExamples?: Record<string, unknown>;
   /** No body at all stands for `{}`. */
   bodyOptional?: true;
   /** The body is bytes, which the handler takes itself. */

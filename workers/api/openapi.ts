@@ -84,7 +84,12 @@ function bodyOf(spec: Spec<z.ZodObject, z.ZodType>) {
     };
   }
   if (spec.body === undefined) return {};
-  const example = spec.bodyExample === undefined ? {} : { example: spec.bodyExample };
+  const example =
+    spec.bodyExamples !== undefined
+      ? { examples: Object.fromEntries(Object.entries(spec.bodyExamples).map(([name, value]) => [name, { value }])) }
+      : spec.bodyExample === undefined
+        ? {}
+        : { example: spec.bodyExample };
   return {
     body: { required: spec.bodyOptional !== true, content: { "application/json": { schema: spec.body, ...example } } },
   };

@@ -2,19 +2,22 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
+import type { ChatTarget } from "../../shared/contract/chat.ts";
 import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
-import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
+import { acceptUpload } from "./accept-upload.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
+import { beginJob, cancelInputs, inputConflicts, inputsOf, isStagingIn } from "./inputs.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { quotaRefusal } from "./objects.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
@@ -58,6 +61,7 @@ export async function acceptJob(
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
+  const inputs = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
   const outputs = (request.outputs ?? []).map((output) => ({
     transferId: house.id("tr"),
     path: output.path,
@@ -105,6 +109,9 @@ export async function acceptJob(
         })),
       };
     }
+    const claimed = inputConflicts(house, inputs);
+    if (claimed.length > 0)
+      return { ok: false, code: "conflict", detail: "Another upload is under way to the same file.", errors: claimed };
     for (const receiver of receivers) saveReceiver(house, receiver);
     for (const [n, output] of outputs.entries()) {
       const asked = request.outputs?.[n];
@@ -123,7 +130,7 @@ export async function acceptJob(
     }
     insertJob(house, record);
     if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
-    plan(house, "submit", id);
+    beginJob(house, record, inputs);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);
     remember(house, actor, options.idempotency, job);
@@ -155,11 +162,13 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { outputs, ...request } = record.request;
+  const { inputs, outputs, ...request } = record.request;
   const again = JobRequest.safeParse({
     ...request,
     ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
     ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
+    // What the first run was given is there already, as far as it came.
+    ...(inputs === undefined ? {} : { inputs: inputs.map((input) => ({ ...input, overwrite: true })) }),
     // Keys that were made from the job's id are made anew; keys that the caller chose are replaced.
     ...(outputs === undefined
       ? {}
@@ -185,6 +194,11 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
     const now = house.now();
     const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
     const submission = effectsOf(house, id).find(({ kind }) => kind === "submit" || kind === "file_job");
+    if (isStagingIn(house, record)) {
+      const ended = applyJob(house, endedByUs(asked, "cancelled", "cancelled_by_request", undefined, now));
+      cancelInputs(house, id, "The job was cancelled.");
+      return { ok: true, value: viewJob(jobRecord(house, id) ?? ended, house.name) };
+    }
     const resent = (submission?.doc.resends ?? 0) > 0;
     if (submission?.state === "planned" && !resent) {
       move(house, submission, "refused");
@@ -207,7 +221,7 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
 
 // -------------------------------------------------------------------------------------------------------------- transfers
 
-const newTransfer = (id: string, actor: Actor, now: number) =>
+export const newTransfer = (id: string, actor: Pick<Actor, "name">, now: number) =>
   ({
     id,
     actor: actor.name,
@@ -229,6 +243,7 @@ export async function acceptTransfer(
   const { house } = desk;
   const before = replay<Transfer>(house, actor, options.idempotency);
   if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
+  if (request.direction === "upload") return acceptUpload(desk, actor, request, options);
   const { api, account } = desk.site.config();
   const problems = transferProblems(desk, actor, request);
   if (problems.length > 0 || request.key === undefined) return invalid(problems);

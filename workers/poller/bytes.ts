@@ -9,6 +9,7 @@ import type { House } from "./house.ts";
 import { changeUsage, quotaRefusal } from "./objects.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
+import { beginUp, fetchStarted, finishUp, isUpEffect, partsSent } from "./up-bytes.ts";
 
 /** Long enough to move a few hundred MB, short enough that a lost invocation is noticed soon. */
 const SEGMENT_MS = 45_000;
@@ -17,6 +18,7 @@ type Upload = NonNullable<TransferRecord["upload"]>;
 
 export async function beginBytes(desk: Desk, id: string): Promise<Begun<ByteWork>> {
   const { house } = desk;
+  if (isUp(house, id)) return beginUp(desk, id);
   const begun = house.change(
     (): Begun<ByteWork> | { record: EffectRecord; work: ByteWork; sealedLink?: string; debt?: string } => {
       const record = effect(house, id);
@@ -37,6 +39,11 @@ export async function beginBytes(desk: Desk, id: string): Promise<Begun<ByteWork
     work.url = await desk.seal.open(sealedLink, linkBinding(house, debt ?? ""));
   return { go: true, work, attempt: begun.record.attempt + 1 };
 }
+
+const isUp = (house: House, id: string): boolean => {
+  const kind = effect(house, id)?.kind;
+  return kind !== undefined && isUpEffect(kind);
+};
 
 function prepare(
   { house, site }: Desk,
@@ -105,6 +112,7 @@ function prepare(
 
 /** The first invocation fixes the upload; a later one learns whose upload counts. */
 export function copyStarted(house: House, id: string, upload: Upload): { go: boolean; upload: Upload } {
+  if (isUp(house, id)) return { ...fetchStarted(house, id, upload.uploadId), upload };
   return house.change(() => {
     const { record, transfer } = current(house, id);
     if (record === undefined || transfer === undefined) return { go: false, upload };
@@ -116,6 +124,7 @@ export function copyStarted(house: House, id: string, upload: Upload): { go: boo
 
 /** Stored parts, as they come; also a sign of life. */
 export function partsDone(house: House, id: string, parts: PartDone[]): { go: boolean } {
+  if (isUp(house, id)) return partsSent(house, id, parts);
   return house.change(() => {
     const { record, transfer } = current(house, id);
     if (record === undefined || transfer === undefined) return { go: false };
@@ -152,6 +161,10 @@ function current(house: House, id: string): { record?: EffectRecord; transfer?: 
 }
 
 export function finishBytes(house: House, id: string, outcome: ByteOutcome): void {
+  if (isUp(house, id)) {
+    finishUp(house, id, outcome);
+    return;
+  }
   house.change(() => {
     const record = effect(house, id);
     if (record === undefined || record.state !== "sent") return;

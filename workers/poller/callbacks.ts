@@ -2,9 +2,9 @@
 
 import { utf8 } from "../../shared/bytes.ts";
 import { type Now, systemNow } from "../../shared/clock.ts";
+import type { ChatBot } from "../../shared/contract/chat.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import { CallbackMessage } from "../../shared/contract/queue.ts";
-import type { ChatBot } from "../../shared/contract/rpc.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { EgressError } from "../../shared/egress/error.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";

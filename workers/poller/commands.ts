@@ -12,6 +12,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
 import { clientOf, tokenFrom } from "./site.ts";
+import { deliver, upload } from "./up-commands.ts";
 
 /**
  * One message. Throws only when the Tracker could not be reached: then the queue may try again. Whatever FirecREST does is an
@@ -37,7 +38,7 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
       log({ event: "firecrest", connection, effect, ...line });
     },
   });
-  const outcome = await perform(work, firecrest);
+  const outcome = await perform(work, firecrest, env.OBJECTS);
   log({
     event: "effect.carried_out",
     connection,
@@ -55,7 +56,7 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
 }
 
 /** Never throws: an unknown error is as ambiguous as no answer. */
-export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarOutcome> {
+export async function perform(work: FarWork, firecrest: Firecrest, objects: R2Bucket): Promise<FarOutcome> {
   try {
     switch (work.kind) {
       case "submit":
@@ -73,6 +74,12 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
         if ("handle" in work) await firecrest.release(work.handle);
         else await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
         return { kind: "tidied" };
+      case "prepare":
+        return await prepare(work, firecrest);
+      case "upload":
+        return await upload(work, firecrest);
+      case "deliver":
+        return await deliver(work, firecrest, objects);
       case "file_job": {
         const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
         return { kind: "started", handle };
@@ -159,6 +166,13 @@ export function directoryOf(
   return `${home.path.replace(/\/+$/, "")}/${user}/firewatch/${jobId}`;
 }
 
+/** A directory for the inputs of a job that names none: the same on both APIs, and the job will work there. */
+async function prepare({ system, jobId }: Work<"prepare">, firecrest: Firecrest): Promise<FarOutcome> {
+  const workingDirectory = await defaultDirectory(system, jobId, firecrest);
+  await firecrest.files.mkdir(system, workingDirectory, { parents: true });
+  return { kind: "prepared", workingDirectory };
+}
+
 async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutcome> {
   const stat: FileStat = await firecrest.files.stat(work.system, work.path, { dereference: true });
   if (stat.isDirectory)
@@ -196,7 +210,8 @@ async function verify(work: Work<"verify">, firecrest: Firecrest): Promise<FarOu
 
 /** Asks the site, then asks the object store: only the second answer is a proof. */
 async function release(work: Work<"release">, firecrest: Firecrest): Promise<FarOutcome> {
-  await firecrest.release(work.handle);
+  if (work.how === "abandon" && "job" in work.handle.ref) await firecrest.cancel(work.system, work.handle.ref.job);
+  if (work.how !== "look") await firecrest.release(work.handle);
   if (work.url === "") return { kind: "released", proven: false };
   const probe = await firecrest.probe(work.url);
   return { kind: "released", proven: probe.outcome === "dead" };

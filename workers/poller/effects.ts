@@ -26,8 +26,12 @@ export interface EffectRecord {
     ambiguity?: Ambiguity;
     resends?: number;
     lastError?: string;
-    /** Of an `abort`: the R2 upload to give back. */
+    /** Of an `abort` or `discard`: the R2 upload to give back. */
     uploadId?: string;
+    /** Of an `upload`: the site waits for us, so there is nothing to look at. */
+    quiet?: boolean;
+    /** Of an `upload`: since when the site has tried in vain to put the file in its place. */
+    stuckSince?: number;
     /** Of a `file_job`: what the site is to do. */
     fileJob?: { job: FileJob; account?: string };
   };
@@ -69,7 +73,10 @@ export function effectsOf(house: House, subject: string): EffectRecord[] {
 
 /** Effects that wait for a task or job on the far side. */
 export function effectsWithHandle(house: House): EffectRecord[] {
-  return house.rows<Row>("SELECT * FROM effects WHERE state = 'sent' AND doc LIKE '%\"handle\":%'").map(read);
+  return house
+    .rows<Row>("SELECT * FROM effects WHERE state = 'sent' AND doc LIKE '%\"handle\":%'")
+    .map(read)
+    .filter(({ doc }) => doc.quiet !== true);
 }
 
 /** Plans an effect and hints at it. Call inside `house.change`. */

@@ -10,6 +10,7 @@ export interface Env extends EgressSettings {
   WORKSPACES: DurableObjectNamespace<Workspace>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
+  /** Counted here, and removed when a lifetime rule says so; small files go to the site from here, without the staging area. */
   OBJECTS: R2Bucket;
   COMMANDS: Queue<CommandMessage>;
   TRANSFERS: Queue<TransferMessage>;

@@ -3,7 +3,8 @@ import type { JobRequest } from "../../shared/contract/job.ts";
 import type { FieldProblem } from "../../shared/contract/rpc.ts";
 import type { TransferRequest } from "../../shared/contract/transfer.ts";
 import { utf8Bytes } from "../../shared/contract/words.ts";
-import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
+import { checkPath, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import type { Api } from "../../shared/firecrest/port.ts";
 import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Desk } from "./accept.ts";
@@ -43,23 +44,46 @@ export function examineJob(
   problems.push(...outputProblems(request, api));
   problems.push(...urlProblems(desk, request));
   problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
-  if (request.inputs !== undefined && request.inputs.length > 0)
-    problems.push({
-      field: "/inputs",
-      message: "staging inputs in before a job is not offered by this version; upload them first",
-    });
+  problems.push(...inputProblems(request, api));
   return { composed, problems };
 }
 
 export function transferProblems(desk: Desk, actor: Actor, request: TransferRequest): FieldProblem[] {
   const { api } = desk.site.config();
   const problems = systemProblems(desk, actor, request.system);
+  if (request.direction === "upload") return [...problems, ...uploadProblems(desk, request)];
   const unusable = checkPath(api, "stage", request.path);
   if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
   if (request.verify === "manifest") problems.push({ field: "/verify", message: NO_MANIFEST });
-  if (request.direction === "upload")
-    problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
   return problems;
+}
+
+function uploadProblems({ site, egress }: Desk, { path, url, verify }: TransferRequest): FieldProblem[] {
+  const unusable = checkPath(site.config().api, "stage_upload", path);
+  const problems = [
+    { field: "/path", message: unusable },
+    { field: "/path", message: path.endsWith("/") ? "must be the file, not its directory" : undefined },
+    {
+      field: "/verify",
+      message: verify === "manifest" ? "an upload has no manifest; use hash (up to 1 GiB) or size" : undefined,
+    },
+    {
+      field: "/url",
+      message: url !== undefined && egress.refusal(url) !== undefined ? ADDRESS_REFUSED : undefined,
+    },
+  ];
+  return problems.flatMap(({ field, message }) => (message === undefined ? [] : [{ field, message }]));
+}
+
+/** Stands for a directory that the site has not told yet: it is of plain letters, whatever it is. */
+const SOME_DIRECTORY = "/w";
+
+function inputProblems({ inputs = [], workingDirectory }: JobRequest, api: Api): FieldProblem[] {
+  return inputs.flatMap(({ path }, n) => {
+    const resolved = resolvePath(workingDirectory ?? SOME_DIRECTORY, path);
+    const problem = resolved.ok ? checkPath(api, "stage_upload", resolved.path) : resolved.message;
+    return problem === undefined ? [] : [{ field: `/inputs/${n}/path`, message: problem }];
+  });
 }
 
 /** Where a job calls when it starts and ends. */

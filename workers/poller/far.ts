@@ -3,14 +3,16 @@
  * in the same few places: the room of the effect's kind.
  */
 import type { JobRequest } from "../../shared/contract/job.ts";
-import type { Begun } from "../../shared/contract/rpc.ts";
+import type { Begun, UpSource } from "../../shared/contract/rpc.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
+import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
-import type { FileJob, FileStat, Handle } from "../../shared/firecrest/port.ts";
+import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
 import { pingUrl } from "./examine.ts";
+import { sealForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
 import { beginOperation, logsOf } from "./operations.ts";
@@ -18,6 +20,7 @@ import { failedEffect, succeededEffect } from "./settle.ts";
 import type { SiteConfig } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
 import { debtRecord, transferRecord } from "./transfers.ts";
+import { sourceOf } from "./up-bytes.ts";
 
 /** What the consumer needs to carry out one effect. Holds a token source's address only: tokens come by RPC. */
 export type FarWork = { site: SiteConfig; system: string } & (
@@ -25,12 +28,28 @@ export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "cancel"; schedulerId: string }
   | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number }
   | { kind: "verify"; path: string; wantsHash: boolean }
-  /** The link is opened for this call: a secret. */
-  | { kind: "release"; handle: Handle; url: string }
+  /** The link is opened for this call: a secret. `how`: see `DebtRecord`. */
+  | { kind: "release"; handle: Handle; url: string; how: "ask" | "look" | "abandon" }
   | { kind: "tidy"; path: string }
   | { kind: "tidy"; handle: Handle }
   | { kind: "file_job"; job: FileJob; account?: string }
+  | { kind: "prepare"; jobId: string }
+  | UploadWork
 );
+
+/** The two ways of getting a file to the site: asking for a place, and, where it is small, sending it at once. */
+export type UploadWork =
+  | {
+      kind: "upload";
+      path: string;
+      bytes: number;
+      account?: string;
+      overwrite: boolean;
+      /** Makes the directory of the target, where it is missing. */
+      makesDirectory: boolean;
+      limits: SiteLimits;
+    }
+  | { kind: "deliver"; path: string; source: UpSource };
 
 export interface Failure {
   kind: "failed";
@@ -76,6 +95,14 @@ export type FarOutcome =
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
   | { kind: "started"; handle: Handle }
+  | { kind: "prepared"; workingDirectory: string }
+  /** The file is small and its target free. */
+  | { kind: "free" }
+  /** The form holds links: secrets, sealed before they are stored. */
+  | { kind: "placed"; handle: Handle; form?: UploadForm }
+  | { kind: "delivered" }
+  /** The object that was to be sent is no longer the one that was looked at. */
+  | { kind: "source_gone"; why: "missing" | "changed" }
   | Failure;
 
 /** Commits `sent`, or says why not. The budget is taken here, before anything leaves. */
@@ -86,7 +113,7 @@ export async function begin(desk: Desk, id: string): Promise<Begun<FarWork>> {
       const record = effect(house, id);
       if (record === undefined || isByteEffect(record.kind)) return { go: false, why: "over" };
       if (record.state !== "planned") return { go: false, why: record.state === "sent" ? "already_sent" : "over" };
-      const prepared = prepare(house, record, site.config(), site.facts()?.parameters.stagingMaxBytes);
+      const prepared = prepare(desk, record);
       if (prepared === undefined) {
         move(house, record, "refused");
         return { go: false, why: "over" };
@@ -114,18 +141,19 @@ export const linkBinding = (house: House, debtId: string) => ({
   id: debtId,
 });
 
-function prepare(
-  house: House,
-  record: EffectRecord,
-  site: SiteConfig,
-  maxBytes: number | undefined,
-): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
+function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
+  const { house } = desk;
+  const site: SiteConfig = desk.site.config();
+  const maxBytes = desk.site.facts()?.parameters.stagingMaxBytes;
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
       const job = jobRecord(house, record.subject);
       if (job?.request === undefined) return undefined;
-      const { id, system, request, pingToken } = job;
+      const { id, system, inputs, workingDirectory, pingToken } = job;
+      // A directory that was made for the inputs is where the job works.
+      const request =
+        inputs === undefined || workingDirectory === undefined ? job.request : { ...job.request, workingDirectory };
       const ping = pingToken === undefined ? {} : { ping: pingUrl(house, id, pingToken) };
       return { work: { kind: "submit", site, system, jobId: id, request, ...ping } };
     }
@@ -167,7 +195,8 @@ function prepare(
     case "release": {
       const debt = debtRecord(house, record.subject);
       if (debt?.handle === undefined) return undefined;
-      const work: FarWork = { kind: "release", site, system: debt.system, handle: debt.handle, url: "" };
+      const { system, handle, how = "ask" } = debt;
+      const work: FarWork = { kind: "release", site, system, handle, url: "", how };
       return { work, debt: debt.id, ...(debt.sealedLink === undefined ? {} : { sealedLink: debt.sealedLink }) };
     }
     case "file_job": {
@@ -183,8 +212,27 @@ function prepare(
         ? undefined
         : { work: { kind: "tidy", site, system: transfer.system, path: transfer.symlink } };
     }
-    case "upload":
-      return undefined;
+    case "prepare": {
+      const job = jobRecord(house, record.subject);
+      return job?.status === "staging_in"
+        ? { work: { kind: "prepare", site, system: job.system, jobId: job.id } }
+        : undefined;
+    }
+    case "upload": {
+      const transfer = transferRecord(house, record.subject);
+      if (transfer?.status !== "staging" || transfer.size === undefined) return undefined;
+      const { system, path, size: bytes, account, overwrite, mayWrite = false, jobId } = transfer;
+      const limits = desk.site.facts()?.parameters ?? {};
+      const target = { path, bytes, overwrite: overwrite || mayWrite, makesDirectory: jobId !== undefined, limits };
+      return { work: { kind: "upload", site, system, ...target, ...(account === undefined ? {} : { account }) } };
+    }
+    case "deliver": {
+      const transfer = transferRecord(house, record.subject);
+      const source = transfer?.status === "copying" ? sourceOf(house, transfer) : undefined;
+      return transfer === undefined || source === undefined
+        ? undefined
+        : { work: { kind: "deliver", site, system: transfer.system, path: transfer.path, source } };
+    }
   }
 }
 
@@ -202,12 +250,17 @@ export async function finish(desk: Desk, id: string, outcome: FarOutcome): Promi
     });
   }
   // Sealing is asynchronous, the transaction is not: the link is sealed first.
-  const link = outcome.kind === "staging" ? outcome.handle.staging : undefined;
-  const sealedLink = link === undefined ? undefined : await desk.seal.seal(link.url, linkBinding(house, id));
+  const staged = outcome.kind === "staging" || outcome.kind === "placed" ? outcome.handle.staging : undefined;
+  const link = staged === undefined ? undefined : await desk.seal.seal(staged.url, linkBinding(house, id));
+  const transfer = effect(house, id)?.subject ?? "";
+  const form =
+    outcome.kind !== "placed" || outcome.form === undefined
+      ? undefined
+      : await sealForm(house, desk.seal, transfer, outcome.form);
   house.change(() => {
     const record = effect(house, id);
     if (record === undefined || record.state !== "sent") return;
     if (outcome.kind === "failed") failedEffect(house, record, outcome);
-    else succeededEffect(house, record, outcome, sealedLink);
+    else succeededEffect(house, record, outcome, { link, form });
   });
 }

@@ -12,6 +12,7 @@ import { linkKnown, startOver } from "./settle.ts";
 import { adopted, refused, submissionUnknown } from "./submission.ts";
 import type { Look } from "./tracking.ts";
 import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { seen } from "./up-place.ts";
 
 /** Call inside `house.change`. */
 export function beginHandles(desk: Desk): Look | undefined {
@@ -60,6 +61,10 @@ async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
 
 async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
   const { house } = desk;
+  if (record.kind === "upload") {
+    await seen(desk, record, state);
+    return;
+  }
   if (record.kind === "file_job") {
     house.change(() => {
       const fresh = effect(house, record.id);

@@ -97,6 +97,10 @@ const STEPS: readonly string[] = [
   CREATE TABLE reservations (id TEXT PRIMARY KEY, key TEXT NOT NULL, bytes INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
   INSERT OR IGNORE INTO agenda (kind, subject, due_at) VALUES ('objects', '', 0);
   `,
+  // Links for uploads, sealed, in pieces.
+  `
+  CREATE TABLE forms (transfer TEXT NOT NULL, n INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (transfer, n)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

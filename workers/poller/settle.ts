@@ -8,6 +8,7 @@ import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
+import { directoryReady, notPrepared } from "./inputs.ts";
 import { jobRecord } from "./jobs.ts";
 import { operationRefused, operationStarted, operationUnknown } from "./operations.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
@@ -23,13 +24,15 @@ import {
   stageLater,
   transferRecord,
 } from "./transfers.ts";
+import { delivered, mayDeliver, placed } from "./up-place.ts";
+import { refusedUpload, sourceGone, verifiedUpload } from "./uploads.ts";
 
 /** What the outcome of one effect means to its subject. Call inside `house.change`. */
 export function succeededEffect(
   house: House,
   record: EffectRecord,
   outcome: Exclude<FarOutcome, Failure>,
-  sealedLink: string | undefined,
+  sealed: { link?: string | undefined; form?: string[] | undefined },
 ): void {
   switch (outcome.kind) {
     case "submitted": {
@@ -51,7 +54,7 @@ export function succeededEffect(
     }
     case "empty":
     case "staging":
-      staged(house, record, outcome, sealedLink);
+      staged(house, record, outcome, sealed.link);
       break;
     case "verified":
       verified(house, record, outcome);
@@ -64,6 +67,21 @@ export function succeededEffect(
       break;
     case "started":
       operationStarted(house, record, outcome.handle);
+      break;
+    case "prepared":
+      directoryReady(house, record, outcome.workingDirectory);
+      break;
+    case "free":
+      mayDeliver(house, record);
+      break;
+    case "placed":
+      placed(house, record, outcome, sealed);
+      break;
+    case "delivered":
+      delivered(house, record);
+      break;
+    case "source_gone":
+      sourceGone(house, record, outcome.why);
       break;
   }
 }
@@ -114,6 +132,10 @@ function verified(house: House, record: EffectRecord, outcome: Extract<FarOutcom
     mtime: outcome.stat.mtime,
     ...(outcome.sha256 === undefined ? {} : { sha256: outcome.sha256 }),
   };
+  if (transfer.direction === "upload") {
+    verifiedUpload(house, transfer, site);
+    return;
+  }
   const verdict = judge(transfer, site, transfer.copiedBytes);
   if (verdict.ok) {
     if (transfer.verify === "hash" && verdict.proof !== "hash") {
@@ -228,6 +250,13 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
       }
       break;
     }
+    case "upload":
+    case "deliver":
+      refusedUpload(house, record, failure);
+      break;
+    case "prepare":
+      notPrepared(house, record, failure.message);
+      break;
     default:
       break;
   }

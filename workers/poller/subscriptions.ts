@@ -1,7 +1,8 @@
 /** Subscriptions: receivers that people make, change, pause, recover and remove. */
 
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
-import type { Answer, ChatTarget, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { ChatTarget } from "../../shared/contract/chat.ts";
+import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
 import type {
   NewSubscription,
   RotateRequest,

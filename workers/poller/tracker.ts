@@ -5,12 +5,12 @@
  * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
+import type { ChatTarget } from "../../shared/contract/chat.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
   ByteOutcome,
-  ChatTarget,
   Doing,
   Idempotency,
   ObjectChange,

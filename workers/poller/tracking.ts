@@ -4,14 +4,14 @@
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
-import { expectedRequests } from "../../shared/domain/pace.ts";
+import { expectedRequests, pauseAfterFailureMs } from "../../shared/domain/pace.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { beginCensus } from "./census.ts";
 import { effect, hintAt, move } from "./effects.ts";
 import { beginHandles } from "./handles.ts";
-import { siteAnswered, siteFailed } from "./health.ts";
+import { health, siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
 import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
 import { lookForOperation } from "./operations.ts";
@@ -19,6 +19,8 @@ import { retire } from "./retention.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { isUpEffect, overdueUp } from "./up-bytes.ts";
+import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
@@ -95,7 +97,8 @@ function attendEffect(house: House, id: string): void {
   if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isUpEffect(record.kind)) overdueUp(house, record);
+    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
     else overdue(house, record);
   }
 }
@@ -124,6 +127,8 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
   const { firecrest, requests, requestIds } = site.client();
   const startedAt = house.now();
   try {
+    // A site that was down is asked one cheap question first.
+    if (health(house).state === "unhealthy") await expectAvailable(firecrest, system);
     const seen = await firecrest.round(
       system,
       jobs.map((job) => tracked(job, house.now())),
@@ -151,9 +156,23 @@ async function round(desk: Desk, system: string, jobs: readonly JobRecord[], gra
       durationMs: house.now() - startedAt,
       requestIds: requestIds(),
     });
+  } catch (error) {
+    if (!(error instanceof FirecrestError)) throw error;
+    const pauseMs = pauseAfterFailureMs(
+      startedAt - (health(house).firstFailureAt ?? startedAt),
+      error.retryAfterSeconds,
+    );
+    house.change(() => house.due("round", system, house.now() + pauseMs * (0.9 + 0.2 * house.random())));
+    throw error;
   } finally {
     site.settle(granted, requests());
   }
+}
+
+async function expectAvailable(firecrest: Firecrest, system: string): Promise<void> {
+  const status = (await firecrest.systems()).find(({ name }) => name === system);
+  if (status?.available === false)
+    throw new FirecrestError(`${system} is not available`, { code: "system_unavailable", retry: "later" });
 }
 
 /** Whether anything was new. Call inside `house.change`. */
@@ -252,11 +271,13 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
       );
+    } else if (record.kind === "upload") {
+      await lookForPlace(desk, record, firecrest, sentAt);
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
     // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
-    else if (error instanceof FirecrestError && error.retry === "never")
+    else if (record.kind === "stage" && error instanceof FirecrestError && error.retry === "never")
       house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;

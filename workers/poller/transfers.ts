@@ -13,6 +13,7 @@ import {
   type TransferStep,
   viewTransfer,
 } from "../../shared/domain/transfer.ts";
+import { targetOf } from "../../shared/domain/upload.ts";
 import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
@@ -21,6 +22,7 @@ import { effectsOf, move, plan, withdraw } from "./effects.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
 import { announce } from "./ledger.ts";
+import { endUpload } from "./uploads.ts";
 
 /** A staged link, owed until its release is proven or its end is known. Its id is that of the staging effect. */
 export interface DebtRecord {
@@ -38,6 +40,11 @@ export interface DebtRecord {
   releases: number;
   /** When the site was first asked to release: Swift deletes ten minutes later. */
   releasedAt?: number;
+  /**
+   * How it is released. `ask` (the default): the site is asked to. `look`: the site removes it by itself. `abandon`: the
+   * job that waits for it is cancelled first.
+   */
+  how?: "ask" | "look" | "abandon";
 }
 
 const OPEN_LINKS: readonly LinkState[] = ["owed", "releasing", "unreleasable"];
@@ -47,9 +54,9 @@ export function transferRecord(house: House, id: string): TransferRecord | undef
   return row === undefined ? undefined : (JSON.parse(row.doc) as TransferRecord);
 }
 
-/** Whether another live transfer already aims at this key. */
-export function isKeyTaken(house: House, key: string): boolean {
-  return house.row("SELECT 1 FROM transfers WHERE key = ? AND live = 1", key) !== undefined;
+/** Whether another live transfer already aims at this key, or at this file: see `targetOf`. */
+export function isKeyTaken(house: House, target: string): boolean {
+  return house.row("SELECT 1 FROM transfers WHERE key = ? AND live = 1", target) !== undefined;
 }
 
 export function insertTransfer(house: House, record: TransferRecord): void {
@@ -57,7 +64,7 @@ export function insertTransfer(house: House, record: TransferRecord): void {
     "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, 1, ?)",
     record.id,
     record.jobId ?? null,
-    record.key,
+    targetOf(record),
     record.status,
     JSON.stringify(record),
   );
@@ -99,6 +106,10 @@ function tell(house: House, record: TransferRecord, announcements: Announcement[
 /** An ended transfer stops what was planned, gives back its R2 upload if it did not store, pays its debts, and settles its job. */
 function endTransfer(house: House, record: TransferRecord): void {
   withdraw(house, record.id);
+  if (record.direction === "upload") {
+    endUpload(house, record);
+    return;
+  }
   if (record.status !== "stored" && record.upload !== undefined)
     plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
@@ -169,6 +180,11 @@ export function endOutputs(house: House, job: JobRecord): void {
   for (const output of job.outputs) {
     const record = transferRecord(house, output.transferId);
     if (record === undefined || record.waiting !== true) continue;
+    if (job.schedulerId === undefined && job.reason !== "outcome_unknown") {
+      const facts = { reason: "not_run", detail: "The job never ran." };
+      applyTransfer(house, moved(record, "cancelled", house.now(), facts));
+      continue;
+    }
     if (!isWanted(output.when, job.status)) {
       applyTransfer(
         house,

@@ -7,13 +7,14 @@ import { sha256Hex, toBase64 } from "../../shared/bytes.ts";
 import { systemNow, systemRandom } from "../../shared/clock.ts";
 import type {
   ChatAnswer,
+  ChatBot,
   ChatInbound,
   OpenedWorkspace,
   Workspace as View,
   WorkspaceLink,
   WorkspaceRequest,
 } from "../../shared/contract/chat.ts";
-import type { Answer, ChatBot, ChatWorkspace, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import { answerLate } from "./chat/desk.ts";
@@ -32,7 +33,7 @@ interface Secrets {
   botToken: string;
 }
 
-export class Workspace extends DurableObject<Env> implements ChatWorkspace {
+export class Workspace extends DurableObject<Env> {
   readonly #register: Register;
   readonly #name: string;
 

@@ -38,7 +38,10 @@ async function consumed(tracker: TrackerWork, body: unknown = { v: 1, ...IDS }, 
   const store = stagedFile(new Uint8Array(1_000), { etag: '"v1"' });
   const deps: ConsumerDeps = {
     bucket: bucket.asBucket(),
-    egress: { stream: (url, init) => store.fetch(url, init as Parameters<FetchStaged>[1]) },
+    egress: {
+      stream: (url, init) => store.fetch(url, init as Parameters<FetchStaged>[1]),
+      open: unreachable,
+    },
     trackerOf: () => tracker,
     clock: new HeldClock(5_001),
     log: (line) => void lines.push(line),

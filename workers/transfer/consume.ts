@@ -11,10 +11,11 @@ import { type CopyReport, copy } from "./copy.ts";
 import { asFailure, TrackerLost } from "./failure.ts";
 import { abort, complete, putEmpty } from "./finish.ts";
 import type { Clock } from "./patience.ts";
+import { up } from "./up.ts";
 
 export interface ConsumerDeps {
   bucket: R2Bucket;
-  egress: Pick<Egress, "stream">;
+  egress: Pick<Egress, "stream" | "open">;
   /** A fresh stub: one that has thrown stays broken. */
   trackerOf(connection: string): TrackerWork;
   clock: Clock;
@@ -75,6 +76,8 @@ async function perform(
         return { outcome: await abort(work, deps.bucket) };
       case "put_empty":
         return { outcome: await putEmpty(work, deps.bucket) };
+      default:
+        return await up(work, { ...deps, report });
     }
   } catch (error) {
     if (error instanceof TrackerLost) throw error;

@@ -138,6 +138,14 @@ function readContentRange(header: string | null): (Range & { total: number | und
   return { from, bytes: last - from + 1, total: wholeNumber(found[3] ?? null) };
 }
 
+/** How long the whole of a file is, as the answer to a read of its first byte tells. */
+export const totalOf = ({ status, headers }: Response): number | undefined =>
+  status === 206
+    ? readContentRange(headers.get("content-range"))?.total
+    : status === 200
+      ? wholeNumber(headers.get("content-length"))
+      : undefined;
+
 /** Digits only: an HTTP date in Retry-After, for one, is not read. */
-const wholeNumber = (text: string | null): number | undefined =>
+export const wholeNumber = (text: string | null): number | undefined =>
   text !== null && /^\d{1,16}$/.test(text) ? Number(text) : undefined;

@@ -10,7 +10,7 @@ import { cancelJob, findByName, outputPaths, submitJob } from "./jobs.ts";
 import { readNodes, readPartitions, readReservations } from "./machine.ts";
 import { observeHandles } from "./observe.ts";
 import { pollRound } from "./round.ts";
-import { findStaged, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
+import { findStaged, findUpload, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
 import { decodeParameters, decodeSystems } from "./wire.ts";
 
 /** `/status` is cached for 16 minutes on the site, for all users together. */
@@ -51,6 +51,7 @@ export function createV1Client(deps: ClientDeps): Firecrest {
     outputPaths: (system, schedulerId) => outputPaths(site, system, schedulerId),
     stage: (system, path) => stageFile(site, system, path),
     findStaged: (system, path, since) => findStaged(site, system, path, since),
+    findUpload: (system, path, since) => findUpload(site, system, path, since),
     stageUpload: (system, path) => startUpload(site, system, path),
     fileJob: (system, job, account) => startFileJob(site, system, job, account),
     observe: (handles) => observeHandles(site, files, handles),

@@ -11,12 +11,10 @@ import { isEnd, slurmState } from "../states.ts";
 import type { Site } from "./call.ts";
 import { submissionState } from "./jobs.ts";
 import { codeOf } from "./refusals.ts";
-import { fileJobHandle } from "./storage.ts";
+import { DEFAULT_LINK_LIFE_MS, fileJobHandle, uploadLink } from "./storage.ts";
 import { awaitTasks, createdTask, readTask, readTasks, type Task, taskErrorText } from "./tasks.ts";
 import { decodeAccounting, decodeStagedLink, decodeUploadForm } from "./wire.ts";
 
-/** Assumed life of a link that does not tell it: the default of `STORAGE_TEMPURL_EXP_TIME`. */
-const DEFAULT_LINK_LIFE_MS = 7 * 86_400_000;
 const LOG_BYTES = 1_000;
 
 export async function observeHandles(
@@ -54,7 +52,7 @@ export function taskState(handle: Pick<Handle, "kind">, task: Task, now: number)
     case "stage":
       return stageState(task, now);
     case "upload":
-      return uploadState(task);
+      return uploadState(task, now);
     case "cancel":
       return task.status === 200 ? { state: "done" } : (ended(task) ?? { state: "working" });
     default:
@@ -84,15 +82,21 @@ const UPLOAD_DETAIL: Record<number, string> = {
   115: "the site could not copy the file from its staging area and tries again",
 };
 
-function uploadState(task: Task): HandleState {
+function uploadState(task: Task, now: number): HandleState {
   if (task.status === 114) return { state: "done" };
   const detail = UPLOAD_DETAIL[task.status];
   const upload = task.status === 111 ? decodeUploadForm(task.data) : undefined;
+  if (task.status === 111 && upload === undefined) {
+    const message = "the site's object store asks for an upload in a form that is not known (s3v2)";
+    return { state: "failed", certain: true, code: "not_supported", message };
+  }
   return (
     ended(task) ?? {
       state: "working",
+      ...uploadLink(task.data, now),
       ...(detail === undefined ? {} : { detail }),
       ...(upload === undefined ? {} : { upload }),
+      ...(task.status === 115 ? { retrying: true } : {}),
     }
   );
 }

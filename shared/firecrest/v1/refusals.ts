@@ -31,6 +31,7 @@ const HEADERS: Record<string, Meaning> = {
 const TEXTS: [RegExp, ...Meaning][] = [
   [/command has finished with timeout signal/i, "command_timeout", "if_no_effect"],
   [/exceeded buffer limit|is over \d+|exceeds size limit|file too large/i, "too_large", "never"],
+  [/no space left|disk quota exceeded/i, "no_space", "never"],
   [/codec can't decode/i, "unreadable_answer", "never"],
   [
     /connection refused|name or service not known|no route to host|timed out|unreachable/i,

@@ -171,7 +171,10 @@ describe("an upload", () => {
       url: "https://s3.example/u",
       fields: { key: `${ID}/f.txt`, policy: "p0licy", expires: "1795352785" },
     });
-    expect(JSON.stringify([handle, form])).not.toMatch(/certificate|signed|curl/);
+    // The link of what will be staged is what the release is proven by.
+    expect(handle.staging?.url).toBe("https://s3.example/signed");
+    expect(JSON.stringify(form)).not.toMatch(/certificate|signed|curl/);
+    expect(JSON.stringify(handle)).not.toMatch(/certificate|curl/);
   });
 
   it("gives the form later when the object store is slow", async () => {
@@ -192,7 +195,42 @@ describe("an upload", () => {
   ])("goes on at %i: 115 is tried again by the site", async (status, data) => {
     const [state] = await known(status, data).client.observe([upload]);
     expect(state).toMatchObject({ state: "working" });
-    expect(JSON.stringify(state)).not.toMatch(/certificate|signed|curl/);
+    expect(state).toMatchObject(status === 115 ? { retrying: true } : {});
+    expect(JSON.stringify(state)).not.toMatch(/certificate|curl/);
+  });
+
+  it("that asks for a form nobody here can send has failed", async () => {
+    const parameters = { method: "PUT", url: "https://s3.example/u", params: { Signature: "x" } };
+    expect(await known(111, { msg: { parameters } }).client.observe([upload])).toMatchObject([
+      { state: "failed", certain: true, code: "not_supported" },
+    ]);
+  });
+
+  it("whose answer was lost is found by its target, while it waits for the file, by the date of its form", async () => {
+    const entry = (id: string, status: number, target: string, date: string) => [
+      id,
+      {
+        task_id: id,
+        status: String(status),
+        service: "storage",
+        system: "c",
+        data: {
+          target,
+          msg: { parameters: { method: "POST", url: "https://s3.example/u", data: { "x-amz-date": date } } },
+        },
+      },
+    ];
+    const tasks = Object.fromEntries([
+      entry("a".repeat(32), 111, "/dst/f.txt", "20261122T130000Z"),
+      entry("b".repeat(32), 111, "/dst/other", "20261122T140000Z"),
+      entry("c".repeat(32), 113, "/dst/f.txt", "20261122T140000Z"),
+      entry("d".repeat(32), 111, "/dst/f.txt", "20261122T140000Z"),
+    ]);
+    const { client } = fakeSite({ "GET /tasks": () => json(200, { tasks }) });
+    const since = Date.UTC(2026, 10, 22, 14);
+    expect(await client.findUpload("c", "/dst/f.txt", since)).toMatchObject({ ref: { task: "d".repeat(32) } });
+    expect(await client.findUpload("c", "/dst/f.txt", since + 3_600_000)).toBeUndefined();
+    expect(await client.findUpload("other", "/dst/f.txt", since)).toBeUndefined();
   });
 
   it("is done at 114 and has failed at 400, as a text or in an object", async () => {

@@ -2,10 +2,20 @@
 import { given } from "../decode.ts";
 import { FirecrestError } from "../errors.ts";
 import type { FileJob, Handle, UploadForm } from "../port.ts";
-import { linkSignedAt } from "../staged-link.ts";
+import { linkExpiry, linkSignedAt, signedOn } from "../staged-link.ts";
 import type { Site } from "./call.ts";
 import { awaitTasks, createdTask, isTaskId, readAllTasks } from "./tasks.ts";
-import { decodeStagedLink, decodeStagingSource, decodeSubmitted, decodeUploadForm } from "./wire.ts";
+import {
+  decodeStagedLink,
+  decodeStagingSource,
+  decodeSubmitted,
+  decodeUploadForm,
+  decodeUploadLink,
+  decodeUploadTarget,
+} from "./wire.ts";
+
+/** Assumed life of a link that does not tell it: the default of `STORAGE_TEMPURL_EXP_TIME`. */
+export const DEFAULT_LINK_LIFE_MS = 7 * 86_400_000;
 
 const STAGING_STATES = new Set([100, 116, 117]);
 /** The site's clock may be ahead of or behind ours. */
@@ -45,14 +55,34 @@ export async function startUpload(
   const targetPath = guard.path("stage_upload", path);
   const form = { sourcePath: targetPath.slice(targetPath.lastIndexOf("/") + 1), targetPath };
   const id = createdTask(route, await call({ method: "POST", path: route, system, form, effect: true }));
-  const handle: Handle = { kind: "upload", ref: { task: id }, system, releasable: false };
+  const handle: Handle = { kind: "upload", ref: { task: id }, system, releasable: true };
   for (const wait of FORM_WAITS_MS) {
     const task = (await awaitTasks(call, deps.sleep, [id], [wait]).catch(ignoreSiteErrors))?.get(id);
     const upload = task?.status === 111 ? decodeUploadForm(task.data) : undefined;
-    if (upload !== undefined) return { handle, form: upload };
+    if (task !== undefined && upload !== undefined)
+      return { handle: { ...handle, ...uploadLink(task.data, deps.now()) }, form: upload };
     if (task !== undefined && task.status > 111) break;
   }
   return { handle };
+}
+
+/** An upload to this path that began after `since` and still waits for its file, the latest first. */
+export async function findUpload(site: Site, system: string, path: string, since: number): Promise<Handle | undefined> {
+  const waiting = (await readAllTasks(site.call)).filter((task) => {
+    if (task.service !== "storage" || task.system !== system || task.status !== 111) return false;
+    if (decodeUploadTarget(task.data) !== path) return false;
+    const form = decodeUploadForm(task.data);
+    const signedAt = form?.kind === "form" ? signedOn(form.fields["x-amz-date"] ?? "") : undefined;
+    return signedAt !== undefined && signedAt >= since - CLOCK_SLACK_MS;
+  });
+  const latest = waiting.sort((a, b) => (b.createdAt ?? "").localeCompare(a.createdAt ?? ""))[0];
+  return latest === undefined ? undefined : { kind: "upload", ref: { task: latest.id }, system, releasable: true };
+}
+
+/** The link of what an upload will stage, as part of its handle. */
+export function uploadLink(data: unknown, now: number): Pick<Handle, "staging"> {
+  const url = decodeUploadLink(data);
+  return url === undefined ? {} : { staging: { url, expiresAt: linkExpiry(url) ?? now + DEFAULT_LINK_LIFE_MS } };
 }
 
 /** What was started goes on, whether or not we could look at it at once. */

@@ -128,6 +128,13 @@ export function decodeUploadForm(data: unknown): UploadForm | undefined {
   return { kind: "form", url, fields: Object.fromEntries(fields) as Record<string, string> };
 }
 
+/** Where an upload goes, and the link of what will be staged for it, which lists of tasks show by mistake. A secret. */
+export const decodeUploadTarget = (data: unknown): string | undefined => text(fieldsOf(data).target);
+export function decodeUploadLink(data: unknown): string | undefined {
+  const url = text(fieldsOf(fieldsOf(data).msg).download_url);
+  return url !== undefined && URL.canParse(url) ? url : undefined;
+}
+
 export function decodeStat(output: unknown): FileStat | undefined {
   const fields = fieldsOf(output);
   const [size, mode, uid, gid, mtime] = [fields.size, fields.mode, fields.uid, fields.gid, fields.mtime].map(count);

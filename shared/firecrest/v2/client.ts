@@ -51,6 +51,7 @@ export function createV2Client(deps: ClientDeps): Firecrest {
     stage: transfers.stage,
     /** A lost answer held the only link: nobody can fetch the object, and the store lets it expire. */
     findStaged: async () => undefined,
+    findUpload: async () => undefined,
     stageUpload: transfers.stageUpload,
     fileJob: transfers.fileJob,
     observe: outcomes.observe,

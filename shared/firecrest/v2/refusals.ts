@@ -46,6 +46,7 @@ const TEXTS: readonly Rule[] = [
   [/Not a directory/, "not_a_directory", "never"],
   [/No such file or directory|Job not found/, "not_found", "never"],
   [/too large|exceeded buffer limit/, "too_large", "never"],
+  [/No space left|Disk quota exceeded/, "no_space", "never"],
   [/invalid (mode|user|group|spec)|not in gzip format|not look like a tar/, "invalid_request", "never"],
   // Reads of the scheduler, where the server keeps the reason to itself.
   [/Error executing Slurm command/, "system_unavailable", "later"],

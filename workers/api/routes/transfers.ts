@@ -25,10 +25,10 @@ export function transferRoutes({ guarded }: Routes): void {
       tag,
       summary: "Move a file",
       description:
-        "`download` is from the HPC side to object storage, `upload` the other way, from an object or a URL. Nothing appears under its key before it is proven to be the file.",
+        "`download` is from the HPC side to object storage, `upload` the other way, from an object or a URL: `stored` then means that the file was looked at where it belongs. Nothing appears under its key before it is proven to be the file.",
       scope: "transfers:write",
       body: TransferRequest,
-      bodyExample: EXAMPLE.transferRequest,
+      bodyExamples: { download: EXAMPLE.transferRequest, upload: EXAMPLE.uploadRequest },
       repeatable: true,
       answers: { 202: accepted },
     },
@@ -62,7 +62,7 @@ export function transferRoutes({ guarded }: Routes): void {
       tag,
       summary: "One transfer",
       scope: "transfers:read",
-      answers: { 200: { description: "The transfer as it is.", schema: Transfer, example: EXAMPLE.transfer } },
+      answers: { 200: { description: "The transfer as it is.", schema: Transfer, example: EXAMPLE.upload } },
     },
     async ({ tracker, caller, params }) => json(200, given(await tracker.transfer(caller, params.id))),
   );

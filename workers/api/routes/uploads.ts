@@ -139,7 +139,8 @@ export function uploadRoutes({ guarded }: Routes): void {
     },
     async (call) => {
       await requireScope(call, "transfers:write");
-      await refusals(multipart(call).abort());
+      // Of an upload that it does not know under this key, R2 says that something went wrong inside (10001).
+      await refusals(multipart(call).abort(), { 10001: new Problem("not_found") });
       const { key } = decodeId(call.params.id);
       await tellChange(call, { id: await reservedAs(call.params.id), key, objects: 0, bytes: 0, act: "upload.abort" });
       return noContent();

@@ -2,8 +2,8 @@
  * Chat channels in which our bot is, as receivers: which jobs a channel follows. A channel is one receiver, however many jobs it
  * follows, so its rate is its lane's.
  */
-import type { ChatPlace } from "../../../shared/contract/chat.ts";
-import type { ChatTarget, Origin } from "../../../shared/contract/rpc.ts";
+import type { ChatPlace, ChatTarget } from "../../../shared/contract/chat.ts";
+import type { Origin } from "../../../shared/contract/rpc.ts";
 import { CLOSED } from "../../../shared/webhooks/breaker.ts";
 import { type Actor, audit } from "../access.ts";
 import type { House } from "../house.ts";

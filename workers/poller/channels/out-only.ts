@@ -14,6 +14,7 @@ import { CHAT_LANE } from "./follows.ts";
 const NEWS: readonly string[] = [
   "job.running",
   "job.walltime_warning",
+  "job.warning",
   "job.succeeded",
   "job.failed",
   "job.cancelled",
@@ -21,7 +22,7 @@ const NEWS: readonly string[] = [
   "job.found",
 ];
 /** What is worth a mail. */
-const MAIL_NEWS: readonly string[] = ["job.succeeded", "job.failed", "job.cancelled", "job.lost"];
+const MAIL_NEWS: readonly string[] = ["job.warning", "job.succeeded", "job.failed", "job.cancelled", "job.lost"];
 
 export const newsOf = (channel: Channel): string[] => [...(channel === "email" ? MAIL_NEWS : NEWS)];
 

@@ -21,9 +21,9 @@ import {
   judgeTeams,
 } from "../../../shared/chat/verdict.ts";
 import type { Now } from "../../../shared/clock.ts";
+import type { ChatBot } from "../../../shared/contract/chat.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Job } from "../../../shared/contract/job.ts";
-import type { ChatBot } from "../../../shared/contract/rpc.ts";
 import type { Egress } from "../../../shared/egress/egress.ts";
 import { EgressError } from "../../../shared/egress/error.ts";
 import { redactText } from "../../../shared/log.ts";

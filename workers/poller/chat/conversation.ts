@@ -10,10 +10,17 @@ import { type Command, parseCommand } from "../../../shared/chat/command.ts";
 import { errorsByField, type FormErrors, type FormMetadata, readForm } from "../../../shared/chat/form.ts";
 import type { Message } from "../../../shared/chat/message.ts";
 import type { Caller } from "../../../shared/contract/access.ts";
-import type { BoundAction, ChatInbound, ChatLink, ChatPlace, ChatPlatform } from "../../../shared/contract/chat.ts";
+import type {
+  BoundAction,
+  ChatInbound,
+  ChatLink,
+  ChatPlace,
+  ChatPlatform,
+  ChatTarget,
+} from "../../../shared/contract/chat.ts";
 import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../../shared/contract/job.ts";
-import type { Answer, ChatTarget, Idempotency, Origin, Page, Refusal } from "../../../shared/contract/rpc.ts";
+import type { Answer, Idempotency, Origin, Page, Refusal } from "../../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../../shared/contract/transfer.ts";
 import { JobId } from "../../../shared/contract/words.ts";
 import { connectionOfCode, type Person } from "../chat-links.ts";
