@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CopyWork } from "../shared/contract/rpc.ts";
+import type { CopyWork } from "../shared/contract/work.ts";
 import { stagedServer } from "../test/support/staged-server.ts";
 import type { TransferHouse } from "../test/support/transfer-house.ts";
 import { type Bench, GIB, MIB } from "./bench.ts";

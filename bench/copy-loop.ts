@@ -1,5 +1,5 @@
 /** What the copy itself costs: bare workerd, a staged file on one side and a sink that keeps nothing on the other. */
-import type { CopyWork } from "../shared/contract/rpc.ts";
+import type { CopyWork } from "../shared/contract/work.ts";
 import { sha256OfStaged, stagedServer } from "../test/support/staged-server.ts";
 import { type Bench, GIB, MIB } from "./bench.ts";
 import { residentBytes, type Use, useOf, useOfCommand } from "./support/processes.ts";

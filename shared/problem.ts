@@ -29,6 +29,16 @@ const PROBLEMS = {
 } as const satisfies Record<string, { status: number; title: string }> &
   Record<ProblemCode, { status: number; title: string }>;
 
+/** What to do, where the one who refuses has nothing nearer to say. The same words for everybody: they give nothing away. */
+const REMEDIES: Partial<Record<keyof typeof PROBLEMS, string>> = {
+  unauthorized:
+    "Send `Authorization: Bearer <credential>` with an API key of this connection that is neither expired nor revoked, or an OIDC token of a bound identity. The connection's administrator makes keys and bindings.",
+  forbidden: "Use a credential of this connection that has the scope for this route; its administrator makes keys.",
+  not_found:
+    "Nothing of this name is there for your credential. The list beside it says what is; /docs has all addresses.",
+  internal: "Try again; if it stays so, tell the operator of this deployment when it happened.",
+};
+
 export type KnownProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as KnownProblemCode[];
@@ -70,7 +80,8 @@ export class Problem extends Error {
   }
 
   body(): z.infer<typeof ProblemBody> {
-    const { detail, errors, extra } = this.details;
+    const { errors, extra } = this.details;
+    const detail = this.details.detail ?? (errors && summaryOf(errors)) ?? REMEDIES[this.code];
     return {
       ...extra,
       type: `/problems/${this.code}`,
@@ -96,9 +107,14 @@ const MAX_FIELD_PROBLEMS = 20;
 /** The 422 for what a schema refused. `input` is what it read; it is looked at, never quoted. */
 export function invalidInput(error: ZodError, input: unknown): Problem {
   const errors = fieldProblems(error, input);
-  const [first] = errors;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  return new Problem("invalid", { detail: first && `${first.field || "the body"} ${first.message}${more}`, errors });
+  return new Problem("invalid", { detail: summaryOf(errors), errors });
+}
+
+/** The first thing that is wrong, and how many more there are. */
+function summaryOf([first, ...others]: readonly FieldProblem[]): string | undefined {
+  if (first === undefined) return undefined;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  return `${first.field || "the body"} ${first.message}${more}`;
 }
 
 /** One entry per field, each with a remedy in words. */

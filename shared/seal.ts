@@ -43,6 +43,8 @@ export interface Seal {
   open(jwe: string, binding: Binding): Promise<string>;
   /** Whether a value should be sealed again because a newer key came first since. */
   isStale(jwe: string): boolean;
+  /** The same secret under the same binding, sealed with the first key. Throws SealError. */
+  renew(jwe: string): Promise<string>;
 }
 
 const ALGORITHMS = { alg: "dir", enc: "A256GCM" } as const;
@@ -51,7 +53,7 @@ export function createSeal(keys: SealKeys): Seal {
   const [current] = keys;
   const byKid = new Map(keys.map(({ kid, key }) => [kid, key]));
 
-  return {
+  const sealing: Seal = {
     seal: (text, { purpose, connection, id }) =>
       new CompactEncrypt(utf8(text))
         .setProtectedHeader({ ...ALGORITHMS, kid: current.kid, purpose, connection, id })
@@ -70,7 +72,16 @@ export function createSeal(keys: SealKeys): Seal {
     },
 
     isStale: (jwe) => headerOf(jwe).kid !== current.kid,
+
+    async renew(jwe) {
+      const { purpose, connection, id } = headerOf(jwe);
+      if (typeof purpose !== "string" || typeof connection !== "string" || typeof id !== "string")
+        throw new SealError("malformed");
+      // Opening checks the tag, and with it that the binding is the one it was sealed under.
+      return sealing.seal(await sealing.open(jwe, { purpose, connection, id }), { purpose, connection, id });
+    },
   };
+  return sealing;
 }
 
 const KeyList = z

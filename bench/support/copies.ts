@@ -1,5 +1,5 @@
 /** Copies by the real transfer Worker, measured at its workerd. */
-import type { CopyWork } from "../../shared/contract/rpc.ts";
+import type { CopyWork } from "../../shared/contract/work.ts";
 import { openTransferHouse, type TransferHouse } from "../../test/support/transfer-house.ts";
 import { commandOf, descendants, type Use, useOf } from "./processes.ts";
 

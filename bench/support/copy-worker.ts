@@ -1,5 +1,5 @@
 /** The copy of the transfer Worker, unchanged, with an HTTP sink in place of R2; and beside it what it is measured against. */
-import type { CopyWork } from "../../shared/contract/rpc.ts";
+import type { CopyWork } from "../../shared/contract/work.ts";
 import { copy } from "../../workers/transfer/copy.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
 

@@ -31,6 +31,8 @@ export const KeyRequest = z
     name: PlainName,
     scopes: ScopeRequest.optional(),
     systems: z.array(z.string()).max(50).optional(),
+    /** `hooks:admin` for these hooks only, and for nothing else that it covers. */
+    hooks: z.array(PlainName).max(50).optional(),
     expiresAt: Time.optional(),
   })
   .openapi("KeyRequest");
@@ -42,6 +44,7 @@ export const Key = z
     name: z.string(),
     scopes: z.array(Scope),
     systems: z.array(z.string()).optional(),
+    hooks: z.array(z.string()).optional(),
     createdAt: Time,
     expiresAt: Time.optional(),
     revokedAt: Time.optional(),
@@ -69,6 +72,7 @@ export const IdentityRequest = z
       .refine((c) => Object.keys(c).length > 0, "must bind at least one claim"),
     scopes: ScopeRequest.optional(),
     systems: z.array(z.string()).max(50).optional(),
+    hooks: z.array(PlainName).max(50).optional(),
   })
   .openapi("IdentityRequest");
 export type IdentityRequest = z.infer<typeof IdentityRequest>;

@@ -14,6 +14,18 @@ export interface OpenedHook {
   secrets: string[];
 }
 
+export interface Resealed {
+  connections: number;
+  /** Values that an older key had sealed and the first one has sealed now. */
+  resealed: number;
+  /** Values that no key of this deployment opens. */
+  unreadable: number;
+  /** Connections with more to do, or that could not be asked: call again. */
+  unfinished: string[];
+  /** The next connections; absent after the last ones. */
+  cursor?: string;
+}
+
 export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
@@ -46,6 +58,8 @@ export interface PollerApi {
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
   /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
+  /** Seals everything again that an older key sealed, for some connections; the cursor leads to the next ones. */
+  reseal(query: PageQuery, origin: Origin): Promise<Resealed>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 

@@ -1,7 +1,7 @@
 /** The transfer Worker in the real runtime: a loopback store on one side, R2 on the other, a stub Tracker between. */
 import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { CopyWork } from "../../shared/contract/rpc.ts";
+import type { CopyWork } from "../../shared/contract/work.ts";
 import {
   LINK_SECRET,
   type StagedHabits,

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { TransferMessage } from "../../shared/contract/queue.ts";
-import type { Begun, ByteOutcome, ByteWork, CopyWork, PartDone, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { Begun, ByteOutcome, ByteWork, CopyWork, PartDone, TrackerWork } from "../../shared/contract/work.ts";
 
 interface Env {
   TRACKER: DurableObjectNamespace<Tracker>;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptions } from "wrangler";
 import { bundle } from "../../local/bundle.ts";
-import type { ByteWork, CopyWork } from "../../shared/contract/rpc.ts";
+import type { ByteWork, CopyWork } from "../../shared/contract/work.ts";
 import type { Seen } from "./stub-tracker.ts";
 
 export interface TransferHouse {

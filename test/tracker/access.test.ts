@@ -259,3 +259,55 @@ describe("an open stream", () => {
       await soon(() => second.seen.length === 400);
     }));
 });
+
+describe("a credential for one hook", () => {
+  const bearer: HookRequestBody = { source: "bearer", secrets: ["t"], target: { job: {} } };
+
+  it("has hooks:admin for that hook, and for nothing else that it covers", () =>
+    inWorld(async (world) => {
+      for (const name of ["mine", "yours"]) await hooks.putHook(world.house, world.desk.seal, ADMIN, name, bearer, {});
+      const made = await access.addKey(
+        world.house,
+        ADMIN,
+        { name: "ci", scopes: ["hooks:admin", "jobs:read", "connection:admin"], hooks: ["mine"] },
+        {},
+      );
+      if (!made.ok) throw new Error(JSON.stringify(made));
+      expect(made.value.hooks).toEqual(["mine"]);
+      const caller: Caller = { kind: "key", hash: await hashApiKey(made.value.apiKey) };
+      const admitted = (hook?: string) => access.admit(world.house, caller, "hooks:admin", undefined, hook);
+      expect([admitted("mine").ok, admitted(access.ANY_HOOK).ok]).toEqual([true, true]);
+      for (const other of ["yours", "new", undefined])
+        expect(admitted(other)).toMatchObject({
+          code: "forbidden",
+          detail: expect.stringContaining("some hooks only"),
+        });
+      const actor = access.admit(world.house, caller, "jobs:read");
+      if (!actor.ok) throw new Error("not admitted");
+      expect(hooks.listHooks(world.house, actor.value).items.map(({ name }) => name)).toEqual(["mine"]);
+      // Nor can it give away more than it has.
+      expect(await access.addKey(world.house, actor.value, { name: "more", hooks: ["yours"] }, {})).toMatchObject({
+        errors: [{ field: "/hooks" }],
+      });
+      expect(await access.addKey(world.house, actor.value, { name: "same" }, {})).toMatchObject({
+        value: { hooks: ["mine"] },
+      });
+    }));
+});
+
+describe("a refusal", () => {
+  it("names the scope or the system that is missing", () =>
+    inWorld(async (world) => {
+      const made = await access.addKey(world.house, LAB, { name: "r", scopes: ["jobs:read"] }, {});
+      if (!made.ok) throw new Error(JSON.stringify(made));
+      const caller: Caller = { kind: "key", hash: await hashApiKey(made.value.apiKey) };
+      expect(access.admit(world.house, caller, "files:write")).toMatchObject({
+        code: "forbidden",
+        detail: expect.stringContaining("the scope files:write"),
+      });
+      expect(access.admit(world.house, caller, "jobs:read", "elsewhere")).toMatchObject({
+        code: "forbidden",
+        detail: expect.stringContaining("the system elsewhere"),
+      });
+    }, SYSTEMS));
+});

@@ -6,7 +6,8 @@ import { createOidc } from "../../shared/webhooks/oidc.ts";
 import type { Deps } from "./deps.ts";
 import { type App, type AppEnv, createRoutes } from "./endpoint.ts";
 import { createDoor } from "./inbound.ts";
-import { addressOf, CALLERS, spend } from "./limits.ts";
+import { addressOf, CALLERS, createTally, spend, tellQuota } from "./limits.ts";
+import { adminRoutes } from "./routes/admin.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
@@ -29,7 +30,8 @@ export function createApp(deps: Deps): App {
   const app: App = new OpenAPIHono<AppEnv>();
   const oidc = createOidc({ fetch: deps.fetch, now: deps.now });
   const door = createDoor(deps, oidc);
-  const routes = createRoutes(app, deps, oidc);
+  const tally = createTally();
+  const routes = createRoutes(app, deps, oidc, tally);
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
@@ -53,12 +55,13 @@ export function createApp(deps: Deps): App {
   eventRoutes(routes);
   schemaRoutes(routes);
   subscriptionRoutes(routes);
-  doorRoutes(routes, door);
+  doorRoutes(routes, door, tally);
   pingRoute(routes);
   hookRoutes(routes, door);
   hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
+  adminRoutes(routes);
   workspaceRoutes(routes);
   chatRoutes(routes, deps);
   metricsRoutes(routes);
@@ -94,10 +97,12 @@ function oneLine(deps: Deps): MiddlewareHandler<AppEnv> {
     const startedAt = deps.now();
     c.set("facts", {});
     await next();
+    const { quota, ...facts } = c.get("facts");
+    if (quota !== undefined && !c.res.headers.has("ratelimit")) tellQuota(c.res.headers, quota);
     deps.log({
       event: "request",
       method: c.req.method,
-      ...c.get("facts"),
+      ...facts,
       status: c.res.status,
       durationMs: deps.now() - startedAt,
     });

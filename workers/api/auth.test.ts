@@ -22,7 +22,7 @@ describe("a request without a good credential", () => {
       "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2V2aWwudGVzdCIsImF1ZCI6ImZpcmV3YXRjaCJ9.x",
     ],
     ["a revoked key", "revoked"],
-  ])("%s: gets a 401 that says nothing more", async (_, token) => {
+  ])("%s: gets a 401 that says what to send, and nothing of why", async (_, token) => {
     const shown = token === "revoked" ? await revokedKey() : token;
     for (const path of [`${LAB}/jobs`, "/v1/connections/nowhere/jobs"]) {
       const response = await world.send(path, shown === undefined ? {} : { token: shown });
@@ -32,6 +32,7 @@ describe("a request without a good credential", () => {
         code: "unauthorized",
         status: 401,
         title: "Credentials are missing or not valid",
+        detail: expect.stringContaining("Authorization: Bearer"),
       });
     }
   });
@@ -81,6 +82,7 @@ describe("a good key in the wrong place", () => {
         code: "forbidden",
         status: 403,
         title: "These credentials may not do this",
+        detail: "This API key belongs to another connection. Use a key of the connection in the address.",
       });
     }
   });

@@ -12,7 +12,7 @@ import type { Oidc } from "../../shared/webhooks/oidc.ts";
 import { given, Refused } from "./answers.ts";
 import { identify } from "./auth.ts";
 import type { Deps, Tracker } from "./deps.ts";
-import { addressOf, CALLERS, spend } from "./limits.ts";
+import { addressOf, CALLERS, type Quota, spend, type Tally } from "./limits.ts";
 import { describe } from "./openapi.ts";
 import { readBody, readQuery } from "./read.ts";
 
@@ -23,6 +23,8 @@ export interface Facts {
   caller?: string;
   /** Exactly why a request was refused; never told to the caller. */
   reason?: string;
+  /** What is left to whoever was let in; told in the answer's headers, not logged. */
+  quota?: Quota;
 }
 export type AppEnv = { Variables: { facts: Facts } };
 export type App = OpenAPIHono<AppEnv>;
@@ -109,7 +111,12 @@ export interface Routes {
  * Adds routes to the app, and knows the methods of each address. A 405 is made where nothing was found, not by more routes:
  * with those, Hono's fast router gives up and its slow one answers everybody.
  */
-export function createRoutes(app: App, deps: Deps, oidc: Oidc): Routes & { methodsAt(path: string): string[] } {
+export function createRoutes(
+  app: App,
+  deps: Deps,
+  oidc: Oidc,
+  tally: Tally,
+): Routes & { methodsAt(path: string): string[] } {
   const methods = new Map<string, Set<string>>();
 
   function add(spec: Spec<z.ZodObject, z.ZodType>, handle: (c: Context<AppEnv>) => Promise<Response>): void {
@@ -126,7 +133,7 @@ export function createRoutes(app: App, deps: Deps, oidc: Oidc): Routes & { metho
     guarded: (spec, handler) =>
       add(spec, async (c) => {
         const call = openCall(c, deps);
-        const caller = await admitted(call, spec.scope, oidc);
+        const caller = await admitted(call, spec.scope, oidc, tally);
         const connection = call.facts.connection ?? "";
         const known: Call = {
           ...call,
@@ -192,18 +199,34 @@ function originOf(request: Request): Origin {
   return { ...(ip !== undefined && { ip }), ...(isTrace && { traceparent }) };
 }
 
+/** The same whether the connection exists or not. */
+const ELSEWHERE = "This API key belongs to another connection. Use a key of the connection in the address.";
+
 /** Who is asking, within the limits of one credential. Throws Problem. */
-async function admitted({ request, facts, deps }: OpenCall, scope: Scope | "admin", oidc: Oidc): Promise<Caller> {
+async function admitted(
+  { request, facts, deps }: OpenCall,
+  scope: Scope | "admin",
+  oidc: Oidc,
+  tally: Tally,
+): Promise<Caller> {
   const name = scope === "admin" ? undefined : facts.connection;
   const identified = await identify(request, name, deps, oidc);
   if (!identified.ok) {
     facts.reason = identified.reason;
-    throw new Problem(identified.code);
+    throw new Problem(identified.code, identified.code === "forbidden" ? { detail: ELSEWHERE } : {});
   }
   const { caller } = identified;
   facts.caller = caller.kind;
-  if (caller.kind === "key") await spend(deps.callers, CALLERS, `key:${caller.hash}`);
-  if (caller.kind === "oidc") await spend(deps.callers, CALLERS, `oidc:${caller.issuer} ${String(caller.claims.sub)}`);
+  const who =
+    caller.kind === "key"
+      ? `key:${caller.hash}`
+      : caller.kind === "oidc"
+        ? `oidc:${caller.issuer} ${String(caller.claims.sub)}`
+        : undefined;
+  if (who !== undefined) {
+    await spend(deps.callers, CALLERS, who);
+    facts.quota = tally.count(CALLERS, who, deps.now());
+  }
   // No Tracker is ever called by a name that no connection can have.
   if (name !== undefined && !ConnectionName.safeParse(name).success) throw new Problem("not_found");
   return caller;
@@ -219,16 +242,25 @@ async function readInput(spec: Spec<z.ZodObject, z.ZodType>, call: Call): Promis
  * What is wrong with a request is told only to those who may make it: everybody else learns that they may not. So what api
  * itself refuses is first held against the caller's standing.
  */
-async function retold(error: unknown, { caller, tracker, facts }: Call, scope: Scope | "admin"): Promise<unknown> {
+async function retold(
+  error: unknown,
+  { caller, tracker, facts, params }: Call<unknown, unknown, { name?: string }>,
+  scope: Scope | "admin",
+): Promise<unknown> {
   const isOurs = error instanceof Problem && !(error instanceof Refused);
   if (!isOurs || caller.kind === "admin" || scope === "admin") return error;
-  const standing = await tracker.authorize(caller, scope);
+  const hook = scope === "hooks:admin" ? params.name : undefined;
+  const standing = await tracker.authorize(caller, scope, undefined, hook === undefined ? {} : { hook });
   if (standing.ok) return error;
   facts.reason = `standing: ${standing.code}`;
   return new Refused(standing);
 }
 
-/** For routes whose work is not the Tracker's: stops whoever may not do it. Throws Problem. */
-export async function requireScope({ tracker, caller }: Call, scope: Scope, system?: string): Promise<void> {
-  given(await tracker.authorize(caller, scope, system));
+/** For routes whose work is not the Tracker's: stops whoever may not do it, and records what others do. Throws Problem. */
+export async function requireScope(
+  { tracker, caller, origin }: Call,
+  scope: Scope,
+  { system, doing }: { system?: string; doing?: { act: string; subject: string } } = {},
+): Promise<void> {
+  given(await tracker.authorize(caller, scope, system, doing === undefined ? {} : { doing: { ...doing, origin } }));
 }

@@ -54,6 +54,8 @@ const REFUSED = {
   code: "unauthorized",
   status: 401,
   title: "Credentials are missing or not valid",
+  detail:
+    "No hook at this address believes this request. Check the address, the secret, what is signed, and the clock; the hook's owner can see more with a dry run.",
 };
 
 describe("the door", () => {

@@ -7,6 +7,8 @@ export interface Policy {
   name: string;
   quota: number;
   windowSeconds: number;
+  /** By this isolate's own count; else by a binding. */
+  isJudgedHere?: true;
 }
 
 /** One address, or one credential. */
@@ -14,29 +16,70 @@ export const CALLERS: Policy = { name: "callers", quota: 600, windowSeconds: 60 
 /** One hook from one address, so that nobody can use up what a hook's real sender needs. */
 export const HOOKS: Policy = { name: "hooks", quota: 300, windowSeconds: 60 };
 
+/** What is left of a policy, as far as this isolate has seen. */
+export interface Quota {
+  policy: Policy;
+  remaining: number;
+  /** Until the window ends. */
+  seconds: number;
+}
+
+const MAX_COUNTED = 1_000;
+
+/**
+ * Counts in this isolate. The binding is the judge of the deployment's limits, so what is told from here is what is left at
+ * most; a hook's own `ratePerMinute` is judged here: a brake on one sender, not an exact quota.
+ */
+export function createTally() {
+  const windows = new Map<string, { start: number; count: number }>();
+  return {
+    /** Throws RateLimited where it is one too many. */
+    count(policy: Policy, key: string, now: number): Quota {
+      const length = policy.windowSeconds * 1000;
+      const start = now - (now % length);
+      const place = `${policy.name} ${key}`;
+      const kept = windows.get(place);
+      const count = kept?.start === start ? kept.count + 1 : 1;
+      const seconds = Math.max(1, Math.ceil((start + length - now) / 1000));
+      if (count > policy.quota && policy.isJudgedHere === true) throw new RateLimited(policy, seconds);
+      const oldest = windows.keys().next();
+      if (windows.size >= MAX_COUNTED && !oldest.done) windows.delete(oldest.value);
+      windows.set(place, { start, count });
+      return { policy, remaining: Math.max(0, policy.quota - count), seconds };
+    },
+  };
+}
+export type Tally = ReturnType<typeof createTally>;
+
+/** The fields of the IETF draft "RateLimit header fields for HTTP". */
+export function tellQuota(
+  headers: Headers,
+  { policy: { name, quota, windowSeconds }, remaining, seconds }: Quota,
+): void {
+  headers.set("ratelimit-policy", `"${name}";q=${quota};w=${windowSeconds}`);
+  headers.set("ratelimit", `"${name}";r=${remaining};t=${seconds}`);
+}
+
 /** Counts one request. Throws RateLimited when it is one too many. */
 export async function spend(limiter: Limiter, policy: Policy, key: string): Promise<void> {
   const { success } = await limiter.limit({ key });
   if (!success) throw new RateLimited(policy);
 }
 
-/** 429 with the fields of the IETF draft "RateLimit header fields for HTTP". */
-export class RateLimited extends Problem {
-  readonly policy: Policy;
+class RateLimited extends Problem {
+  readonly quota: Quota;
 
-  constructor(policy: Policy) {
+  constructor(policy: Policy, seconds: number = policy.windowSeconds) {
     super("rate_limited", {
       detail: `At most ${policy.quota} requests in ${policy.windowSeconds} seconds. Wait, then try again.`,
-      retryAfterSeconds: policy.windowSeconds,
+      retryAfterSeconds: seconds,
     });
-    this.policy = policy;
+    this.quota = { policy, remaining: 0, seconds };
   }
 
   override response(): Response {
-    const { name, quota, windowSeconds } = this.policy;
     const response = super.response();
-    response.headers.set("ratelimit-policy", `"${name}";q=${quota};w=${windowSeconds}`);
-    response.headers.set("ratelimit", `"${name}";r=0;t=${windowSeconds}`);
+    tellQuota(response.headers, this.quota);
     return response;
   }
 }

@@ -25,12 +25,12 @@ const REFUSALS: Record<string, Problem> = {
   }),
 };
 
-/** Throws Problem for what the caller can mend. */
-export async function refusals<T>(step: Promise<T>): Promise<T> {
+/** Throws Problem for what the caller can mend. `more`: what other numbers mean for this step. */
+export async function refusals<T>(step: Promise<T>, more: Record<string, Problem> = {}): Promise<T> {
   try {
     return await step;
   } catch (error) {
     const code = /\((\d{5})\)$/.exec(error instanceof Error ? error.message : "")?.[1];
-    throw (code !== undefined && REFUSALS[code]) || error;
+    throw (code !== undefined && (more[code] ?? REFUSALS[code])) || error;
   }
 }

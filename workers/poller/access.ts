@@ -23,6 +23,8 @@ export interface Actor {
   name: string;
   /** Only these systems, where restricted. */
   systems?: string[];
+  /** `hooks:admin` for these hooks only, where restricted. */
+  hooks?: string[];
   /** Only jobs and transfers that this actor made. */
   ownOnly?: true;
 }
@@ -34,13 +36,22 @@ interface StoredKey extends Omit<Key, "createdAt" | "expiresAt" | "revokedAt"> {
 }
 
 const UNAUTHORIZED: Refusal = { ok: false, code: "unauthorized" };
-const FORBIDDEN: Refusal = { ok: false, code: "forbidden" };
+const forbidden = (detail: string): Refusal => ({ ok: false, code: "forbidden", detail });
 /** Nobody gives away more than they have. */
-const BEYOND: Refusal = {
-  ok: false,
-  code: "invalid",
-  errors: [{ field: "/systems", message: "names a system that your own credential may not use" }],
-};
+function beyond(actor: Actor, { systems, hooks }: Pick<Actor, "systems" | "hooks">): Refusal | undefined {
+  const errors = [
+    ...(reaches(actor, systems)
+      ? []
+      : [{ field: "/systems", message: "names a system that your own credential may not use" }]),
+    ...(actor.hooks === undefined || hooks?.every((hook) => actor.hooks?.includes(hook))
+      ? []
+      : [{ field: "/hooks", message: "names a hook that your own credential may not change" }]),
+  ];
+  return errors.length === 0 ? undefined : { ok: false, code: "invalid", errors };
+}
+
+/** Stands for "some hook" where the caller sees only those that are theirs. */
+export const ANY_HOOK = "*";
 
 /** Answers who the caller is, if the scope and the system are theirs. */
 export function admit(
@@ -48,14 +59,27 @@ export function admit(
   caller: Caller,
   scope: Scope,
   system?: string,
+  hook?: string,
 ): { ok: true; value: Actor } | Refusal {
   const found = identify(house, caller);
   if (found.length === 0) return UNAUTHORIZED;
-  const suits = found.find(
-    ({ actor, scopes }) => scopes.includes(scope) && (system === undefined || reaches(actor, [system])),
-  );
-  return suits === undefined ? FORBIDDEN : { ok: true, value: suits.actor };
+  const scoped = found.filter(({ scopes }) => scopes.includes(scope));
+  if (scoped.length === 0)
+    return forbidden(
+      `This needs the scope ${scope}. Use a credential that has it; the connection's administrator makes keys.`,
+    );
+  const near = scoped.filter(({ actor }) => system === undefined || reaches(actor, [system]));
+  if (near.length === 0)
+    return forbidden(`This credential has ${scope}, but not for the system ${system}. Use one that may use it.`);
+  const suits = near.find(({ actor }) => scope !== "hooks:admin" || mayChange(actor, hook));
+  if (suits === undefined)
+    return forbidden("This credential has hooks:admin for some hooks only. Use one that has it for this.");
+  return { ok: true, value: suits.actor };
 }
+
+/** Whether a hook (undefined: what is no single hook's) is among those that this actor may change. */
+const mayChange = ({ hooks }: Actor, hook: string | undefined): boolean =>
+  hooks === undefined || hook === ANY_HOOK || (hook !== undefined && hooks.includes(hook));
 
 /** Whether something that concerns these systems (undefined: all of them) is this actor's business. */
 export function reaches({ systems: own }: Actor, systems: readonly string[] | undefined): boolean {
@@ -86,7 +110,7 @@ function identify(house: House, caller: Caller): Standing[] {
     case "chat": {
       const link = standingLink(house, caller.workspace, caller.user);
       if (link === undefined) return [];
-      const actor = withSystems(chatActor(caller.workspace, caller.user), link.systems);
+      const actor = actorOf(chatActor(caller.workspace, caller.user), link);
       return [{ actor: link.role === "owner" ? actor : { ...actor, ownOnly: true }, scopes: link.scopes }];
     }
     case "key": {
@@ -95,7 +119,7 @@ function identify(house: House, caller: Caller): Standing[] {
       const stored = JSON.parse(key.doc) as StoredKey;
       if (stored.revokedAt !== undefined || (stored.expiresAt !== undefined && stored.expiresAt <= house.now()))
         return [];
-      return [{ actor: withSystems(`key:${stored.id}`, stored.systems), scopes: stored.scopes }];
+      return [{ actor: actorOf(`key:${stored.id}`, stored), scopes: stored.scopes }];
     }
     case "oidc":
       return house
@@ -108,14 +132,17 @@ function identify(house: House, caller: Caller): Standing[] {
             claimsMatch(bound.claims, caller.claims),
         )
         .map(({ name, bound }) => ({
-          actor: withSystems(`identity:${name}`, bound.systems),
+          actor: actorOf(`identity:${name}`, bound),
           scopes: bound.scopes ?? DEFAULT_SCOPES,
         }));
   }
 }
 
-const withSystems = (name: string, systems: string[] | undefined): Actor =>
-  systems === undefined ? { name } : { name, systems };
+const actorOf = (name: string, reach: { systems?: string[] | undefined; hooks?: string[] | undefined }): Actor => ({
+  name,
+  ...(reach.systems === undefined ? {} : { systems: reach.systems }),
+  ...(reach.hooks === undefined ? {} : { hooks: reach.hooks }),
+});
 
 /** Claims are compared as text: issuers write the same number both ways. */
 function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, unknown>): boolean {
@@ -128,8 +155,10 @@ function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, un
 
 export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
   const systems = request.systems ?? actor.systems;
-  if (!reaches(actor, systems)) return BEYOND;
-  const made = await makeKey(house, { ...request, ...(systems === undefined ? {} : { systems }) });
+  const hooks = request.hooks ?? actor.hooks;
+  const refusal = beyond(actor, actorOf("", { systems, hooks }));
+  if (refusal !== undefined) return refusal;
+  const made = await makeKey(house, { ...request, ...(systems && { systems }), ...(hooks && { hooks }) });
   return { ok: true, value: house.change(() => keepKey(house, actor, made, origin)) };
 }
 
@@ -140,7 +169,7 @@ export interface MadeKey {
   stored: StoredKey;
 }
 
-export async function makeKey(house: House, { name, scopes, systems, expiresAt }: KeyRequest): Promise<MadeKey> {
+export async function makeKey(house: House, { name, scopes, systems, hooks, expiresAt }: KeyRequest): Promise<MadeKey> {
   const apiKey = generateApiKey(house.name, systemRandom);
   const stored: StoredKey = {
     id: house.id("key"),
@@ -148,6 +177,7 @@ export async function makeKey(house: House, { name, scopes, systems, expiresAt }
     scopes: [...(scopes ?? DEFAULT_SCOPES)],
     createdAt: house.now(),
     ...(systems === undefined ? {} : { systems }),
+    ...(hooks === undefined ? {} : { hooks }),
     ...(expiresAt === undefined ? {} : { expiresAt: Date.parse(expiresAt) }),
   };
   return { apiKey, hash: await hashApiKey(apiKey), stored };
@@ -200,8 +230,11 @@ export function putIdentity(
   origin: Origin,
 ): Answer<{ created: boolean; identity: NamedIdentity }> {
   const systems = request.systems ?? actor.systems;
-  if (!reaches(actor, systems)) return BEYOND;
-  const bound: IdentityRequest = { ...request, ...(systems === undefined ? {} : { systems }) };
+  const hooks = request.hooks ?? actor.hooks;
+  const reach = { ...(systems && { systems }), ...(hooks && { hooks }) };
+  const refusal = beyond(actor, actorOf("", reach));
+  if (refusal !== undefined) return refusal;
+  const bound: IdentityRequest = { ...request, ...reach };
   return house.change(() => {
     const created = house.row("SELECT 1 FROM identities WHERE name = ?", name) === undefined;
     house.run("INSERT OR REPLACE INTO identities (name, doc) VALUES (?, ?)", name, JSON.stringify(bound));

@@ -2,12 +2,13 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
 import type { ConnectionRequest } from "../../shared/contract/connection.ts";
-import type { Answer, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Authorizing, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import * as access from "./access.ts";
 import * as connections from "./connections.ts";
 import type { Env } from "./env.ts";
 import * as invitations from "./invitations.ts";
 import { metrics } from "./metrics.ts";
+import { type ResealedRows, reseal } from "./reseal.ts";
 import { Rooms } from "./rooms.ts";
 import { rotateSigningKey, webhookKeys } from "./signing.ts";
 
@@ -60,13 +61,24 @@ export abstract class Administration extends DurableObject<Env> {
     });
   }
 
-  async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
+  async authorize(
+    caller: Caller,
+    scope: Scope,
+    system?: string,
+    { hook, doing }: Authorizing = {},
+  ): Promise<Answer<{ actor: string }>> {
     if (caller.kind === "invitation" && scope === "connection:admin") {
       const invited = await this.#admitCreator(caller);
       return invited.ok ? { ok: true, value: { actor: invited.value.actor.name } } : invited;
     }
-    const admitted = this.rooms.admit(caller, scope, system);
-    return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
+    const admitted = this.rooms.admit(caller, scope, system, hook);
+    if (!admitted.ok) return admitted;
+    this.rooms.recordDoing(admitted.value, doing);
+    return ok({ actor: admitted.value.name });
+  }
+
+  async reseal(origin: Origin): Promise<ResealedRows> {
+    return this.rooms.exists() ? reseal(this.rooms.desk, origin) : { resealed: 0, unreadable: 0, more: false };
   }
 
   async audiences(issuer: string): Promise<string[]> {

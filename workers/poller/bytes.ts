@@ -1,5 +1,5 @@
 /** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
-import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/rpc.ts";
+import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
 import { moved, proofFor, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";

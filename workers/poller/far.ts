@@ -3,9 +3,9 @@
  * in the same few places: the room of the effect's kind.
  */
 import type { JobRequest } from "../../shared/contract/job.ts";
-import type { Begun } from "../../shared/contract/rpc.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
+import type { Begun } from "../../shared/contract/work.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
 import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";

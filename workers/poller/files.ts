@@ -1,7 +1,7 @@
 /** One file operation that a person asks for: checked, held against the site's limits, and carried out at once or as a job. */
 import type { Caller } from "../../shared/contract/access.ts";
 import type { Job } from "../../shared/contract/job.ts";
-import type { Answer, FieldProblem, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Doing, FieldProblem, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import { checkPath } from "../../shared/firecrest/paths.ts";
 import type { Api, FileJob, Firecrest, SiteParameters } from "../../shared/firecrest/port.ts";
@@ -36,7 +36,10 @@ export async function file(
         message: issue.message,
       })),
     );
-  return reading<FileAnswer>(env, log, connection, caller, known.scope, system, async (firecrest, limits) => {
+  const [place] = known.paths(parsed.data);
+  const doing: Doing = { act: `files.${name}`, subject: `systems/${system}${place?.[2] ?? ""}`, origin };
+  const recorded = known.scope === "files:write" ? doing : undefined;
+  const work = async (firecrest: Firecrest, limits: SiteParameters): Promise<Answer<FileAnswer>> => {
     const problems = problemsOf(known, parsed.data, firecrest.api);
     if (problems.length > 0) return invalid(problems);
     const tooLarge = await weighed(known, parsed.data, firecrest, system, limits);
@@ -64,7 +67,8 @@ export async function file(
         { code: "ran_out_of_time", message: `${limit} were not enough; it runs again as a job of the site.` },
       ]);
     }
-  });
+  };
+  return reading(env, log, connection, caller, known.scope, system, work, recorded);
 }
 
 function problemsOf(known: Operation<unknown>, input: unknown, api: Api): FieldProblem[] {

@@ -3,6 +3,7 @@ import type { Caller } from "../../shared/contract/access.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import type { Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import { ANY_HOOK } from "./access.ts";
 import { ChatEntrances } from "./chat-entrances.ts";
 import * as hooks from "./hooks.ts";
 import { preview } from "./preview.ts";
@@ -10,41 +11,71 @@ import { preview } from "./preview.ts";
 export abstract class HookEntrances extends ChatEntrances {
   async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
     const { house, seal } = this.rooms;
-    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.putHook(house, seal, actor, name, request, origin));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => hooks.putHook(house, seal, actor, name, request, origin),
+      name,
+    );
   }
 
   async hooks(caller: Caller) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => ({
-      ok: true as const,
-      value: hooks.listHooks(this.rooms.house, actor),
-    }));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => ({
+        ok: true as const,
+        value: hooks.listHooks(this.rooms.house, actor),
+      }),
+      ANY_HOOK,
+    );
   }
 
   async hook(caller: Caller, name: string) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.rooms.house, actor, name));
+    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.rooms.house, actor, name), name);
   }
 
   async removeHook(caller: Caller, name: string, origin: Origin) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.removeHook(this.rooms.house, actor, name, origin));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => hooks.removeHook(this.rooms.house, actor, name, origin),
+      name,
+    );
   }
 
   async hookRequests(caller: Caller, name: string, query: { cursor?: string; limit?: number }) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => ({
-      ok: true as const,
-      value: hooks.hookRequests(this.rooms.house, actor, name, query),
-    }));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => ({
+        ok: true as const,
+        value: hooks.hookRequests(this.rooms.house, actor, name, query),
+      }),
+      name,
+    );
   }
 
   async hookRequest(caller: Caller, name: string, id: string) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.hookRequest(this.rooms.house, actor, name, id));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => hooks.hookRequest(this.rooms.house, actor, name, id),
+      name,
+    );
   }
 
   async hookVersion(caller: Caller, name: string, version: number) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => hooks.hookVersion(this.rooms.house, actor, name, version));
+    return this.rooms.with(
+      caller,
+      "hooks:admin",
+      (actor) => hooks.hookVersion(this.rooms.house, actor, name, version),
+      name,
+    );
   }
 
   async preview(caller: Caller, started: Started) {
-    return this.rooms.with(caller, "hooks:admin", (actor) => preview(this.rooms.desk, actor, started));
+    return this.rooms.with(caller, "hooks:admin", (actor) => preview(this.rooms.desk, actor, started), ANY_HOOK);
   }
 
   async acceptFromHook(hook: string, inbound: VerifiedInbound) {

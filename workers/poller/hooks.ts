@@ -80,7 +80,7 @@ export function listHooks(house: House, actor: Actor): Page<Hook> {
   const hooks = rows.map(({ name, doc }) => ({ name, hook: JSON.parse(doc) as StoredHook }));
   return {
     items: hooks
-      .filter(({ hook }) => reaches(actor, hook.systems))
+      .filter(({ name, hook }) => reaches(actor, hook.systems) && (actor.hooks?.includes(name) ?? true))
       .map(({ name, hook }) => viewHook(house, name, hook)),
   };
 }

@@ -12,7 +12,7 @@ import type {
 } from "../../shared/contract/chat.ts";
 import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
-import type { OpenedHook, PollerApi } from "../../shared/contract/poller-api.ts";
+import type { OpenedHook, PollerApi, Resealed } from "../../shared/contract/poller-api.ts";
 import type { Answer, Origin, Page } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
@@ -29,6 +29,9 @@ export { Tracker } from "./tracker.ts";
 export { Workspace } from "./workspace.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
+
+/** Connections of one call; each takes about a second. */
+const RESEALED_AT_ONCE = 10;
 
 /** What api may ask of this Worker, over a service binding. */
 export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
@@ -76,7 +79,30 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return address && this.env.TRACKER.getByName(address.connection).openLink(address.hash, origin);
   }
 
-  async connections({ cursor, limit }: { cursor?: string; limit?: number }) {
+  async reseal({ cursor, limit = RESEALED_AT_ONCE }: { cursor?: string; limit?: number }, origin: Origin) {
+    const page = await this.connections({ limit, ...(cursor === undefined ? {} : { cursor }) });
+    const done: Resealed = { connections: page.items.length, resealed: 0, unreadable: 0, unfinished: [] };
+    for (const { name } of page.items) {
+      try {
+        const rows = await this.env.TRACKER.getByName(name).reseal(origin);
+        done.resealed += rows.resealed;
+        done.unreadable += rows.unreadable;
+        if (rows.more) done.unfinished.push(name);
+      } catch (error) {
+        log({ event: "reseal.failed", connection: name, error });
+        done.unfinished.push(name);
+      }
+    }
+    return page.cursor === undefined ? done : { ...done, cursor: page.cursor };
+  }
+
+  async connections({
+    cursor,
+    limit,
+  }: {
+    cursor?: string;
+    limit?: number;
+  }): Promise<Page<{ name: string; live: boolean }>> {
     const page = await this.env.INDEX.list<{ live: boolean }>({
       prefix: "connection/",
       limit: limit ?? 100,

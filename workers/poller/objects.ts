@@ -67,11 +67,11 @@ export async function reserveObject(house: House, { id, key, bytes, keepSeconds 
 /** A write has ended, well or not. An id that ends with `/` stands for all reservations below it. */
 export function objectChanged(house: House, actor: Actor, change: ObjectChange, origin: Origin): Answer<null> {
   return house.change((): Answer<null> => {
-    const { id = "", key, objects, bytes } = change;
+    const { id = "", key, objects, bytes, act } = change;
     if (id.endsWith("/")) house.run("DELETE FROM reservations WHERE substr(id, 1, ?) = ?", id.length, id);
     else house.run("DELETE FROM reservations WHERE id = ?", id);
     if (objects !== 0 || bytes !== 0) changeUsage(house, { objects, bytes });
-    if (objects < 0) audit(house, actor, "object.remove", `objects/${key}`, origin);
+    if (act !== undefined) audit(house, actor, act, `objects/${key}`, origin);
     return { ok: true, value: null };
   });
 }

@@ -3,7 +3,7 @@
 import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
 import type { MachinePart, SystemView } from "../../shared/contract/connection.ts";
-import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Doing, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import { checkPath } from "../../shared/firecrest/paths.ts";
@@ -54,9 +54,10 @@ export async function reading<T>(
   scope: "jobs:read" | "files:read" | "files:write",
   system: string | undefined,
   work: (firecrest: Firecrest, limits: SiteParameters) => Promise<Answer<T>>,
+  doing?: Doing,
 ): Promise<Answer<T>> {
   const tracker = env.TRACKER.getByName(connection);
-  const admitted = (await tracker.read(caller, scope, system, 1)) as Answer<{
+  const admitted = (await tracker.read(caller, scope, system, 1, doing)) as Answer<{
     site: SiteConfig;
     limits?: SiteParameters;
   }>;

@@ -6,7 +6,7 @@ import { systemNow } from "../../shared/clock.ts";
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job } from "../../shared/contract/job.ts";
-import type { Answer, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Doing, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
@@ -82,8 +82,8 @@ export class Rooms {
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
-  admit(caller: Caller, scope: Scope, system?: string): { ok: true; value: access.Actor } | Refusal {
-    if (this.exists()) return access.admit(this.house, caller, scope, system);
+  admit(caller: Caller, scope: Scope, system?: string, hook?: string): { ok: true; value: access.Actor } | Refusal {
+    if (this.exists()) return access.admit(this.house, caller, scope, system, hook);
     return caller.kind === "admin" ? NOT_FOUND : { ok: false, code: "unauthorized" };
   }
 
@@ -93,8 +93,13 @@ export class Rooms {
     return caller.kind === "admin" ? { ok: true, value: { name: "admin" } } : { ok: false, code: "unauthorized" };
   }
 
-  async with<T>(caller: Caller, scope: Scope, work: (actor: access.Actor) => T | Promise<T>): Promise<T | Refusal> {
-    const admitted = this.admit(caller, scope);
+  async with<T>(
+    caller: Caller,
+    scope: Scope,
+    work: (actor: access.Actor) => T | Promise<T>,
+    hook?: string,
+  ): Promise<T | Refusal> {
+    const admitted = this.admit(caller, scope, undefined, hook);
     return admitted.ok ? work(admitted.value) : admitted;
   }
 
@@ -132,6 +137,7 @@ export class Rooms {
     scope: Scope,
     system: string | undefined,
     requests: number,
+    doing?: Doing,
   ): Promise<Answer<{ site: SiteConfig; limits: SiteParameters }>> {
     const admitted = this.admit(caller, scope, system);
     if (!admitted.ok) return admitted;
@@ -145,7 +151,15 @@ export class Rooms {
         retryAfterSeconds,
       };
     }
+    this.recordDoing(admitted.value, doing);
     return { ok: true, value: { site: this.site.config(), limits: this.site.facts()?.parameters ?? {} } };
+  }
+
+  /** What somebody does elsewhere than in the Tracker: to a file of the site, or to an object. */
+  recordDoing(actor: access.Actor, doing: Doing | undefined): void {
+    if (doing === undefined) return;
+    const { act, subject, origin } = doing;
+    this.house.change(() => access.audit(this.house, actor, act, subject, origin));
   }
 
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */

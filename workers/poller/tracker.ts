@@ -9,16 +9,7 @@ import type { ChatTarget } from "../../shared/contract/chat.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type {
-  ByteOutcome,
-  Idempotency,
-  ObjectChange,
-  ObjectWrite,
-  Origin,
-  PartDone,
-  TrackerApi,
-  TrackerWork,
-} from "../../shared/contract/rpc.ts";
+import type { Doing, Idempotency, ObjectChange, ObjectWrite, Origin, TrackerApi } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
   RotateRequest,
@@ -27,6 +18,7 @@ import type {
 } from "../../shared/contract/subscription.ts";
 import type { TransferRequest, TransfersQuery } from "../../shared/contract/transfer.ts";
 import type { PageQuery } from "../../shared/contract/words.ts";
+import type { ByteOutcome, PartDone, TrackerWork } from "../../shared/contract/work.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
@@ -284,8 +276,8 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.token(renew);
   }
 
-  async read(caller: Caller, scope: Scope, system: string | undefined, requests: number) {
-    return this.#rooms.read(caller, scope, system, requests);
+  async read(caller: Caller, scope: Scope, system: string | undefined, requests: number, doing?: Doing) {
+    return this.#rooms.read(caller, scope, system, requests, doing);
   }
 
   async output(caller: Caller, id: string) {

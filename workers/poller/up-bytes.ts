@@ -1,7 +1,8 @@
 /** Effects on the bytes of an upload: what the transfer Worker is given, and what its outcome means. */
-import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/rpc.ts";
+
 import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
+import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, type EffectKind, retryDelayMs } from "../../shared/domain/effect.ts";
 import { HASH_MAX_BYTES, moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { fetchMaxBytes, wantsHash } from "../../shared/domain/upload.ts";

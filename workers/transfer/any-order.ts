@@ -1,5 +1,5 @@
 /** Mode `parts`: a few parts at a time, each with its own ranged read and tried again alone. */
-import type { PartDone } from "../../shared/contract/rpc.ts";
+import type { PartDone } from "../../shared/contract/work.ts";
 import { CopyFailure } from "./failure.ts";
 import type { Part } from "./parts.ts";
 import { retried } from "./patience.ts";

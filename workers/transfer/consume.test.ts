@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { ByteWork, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { ByteWork, TrackerWork } from "../../shared/contract/work.ts";
 import { type ConsumerDeps, consume } from "./consume.ts";
 import type { FetchStaged } from "./source.ts";
 import { MemoryBucket } from "./testing/bucket.ts";

@@ -4,7 +4,7 @@
  */
 
 import { TransferMessage } from "../../shared/contract/queue.ts";
-import type { ByteOutcome, ByteWork, CopyWork, TrackerWork } from "../../shared/contract/rpc.ts";
+import type { ByteOutcome, ByteWork, CopyWork, TrackerWork } from "../../shared/contract/work.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Log } from "../../shared/log.ts";
 import { type CopyReport, copy } from "./copy.ts";

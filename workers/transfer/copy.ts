@@ -1,5 +1,5 @@
 /** One segment of a copy: staged file → parts of an R2 multipart upload. Nothing appears under the key before `complete`. */
-import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/rpc.ts";
+import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/work.ts";
 import { copyInAnyOrder } from "./any-order.ts";
 import { asFailure, CopyFailure, Stopped, TrackerLost } from "./failure.ts";
 import { objectOptions } from "./finish.ts";

@@ -1,5 +1,5 @@
 /** What this Worker is bound to, as wrangler.toml lists it. Read here only. */
-import type { TrackerWork } from "../../shared/contract/rpc.ts";
+import type { TrackerWork } from "../../shared/contract/work.ts";
 import type { EgressSettings } from "../../shared/egress/settings.ts";
 
 export interface Env extends EgressSettings {

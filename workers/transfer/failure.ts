@@ -1,5 +1,5 @@
 /** What can go wrong while bytes move, as the one word that the Tracker acts on. */
-import type { ByteOutcome } from "../../shared/contract/rpc.ts";
+import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { EgressError } from "../../shared/egress/error.ts";
 
 type Failed = Extract<ByteOutcome, { kind: "failed" }>;

@@ -1,5 +1,5 @@
 /** The ends of an upload: completed, aborted, or an empty object made directly. */
-import type { ByteOutcome, ByteWork } from "../../shared/contract/rpc.ts";
+import type { ByteOutcome, ByteWork } from "../../shared/contract/work.ts";
 import { asFailure, CopyFailure } from "./failure.ts";
 
 type WorkOf<Kind extends ByteWork["kind"]> = Extract<ByteWork, { kind: Kind }>;

@@ -1,5 +1,5 @@
 /** Tells the Tracker which parts are stored, in small batches, and hears from it whether to go on. */
-import type { PartDone } from "../../shared/contract/rpc.ts";
+import type { PartDone } from "../../shared/contract/work.ts";
 import { Stopped } from "./failure.ts";
 import type { Clock } from "./patience.ts";
 

@@ -1,5 +1,5 @@
 /** What both ways of copying work with, for one segment of one transfer. */
-import type { CopyWork, PartDone } from "../../shared/contract/rpc.ts";
+import type { CopyWork, PartDone } from "../../shared/contract/work.ts";
 import { CopyFailure } from "./failure.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Cut, type Part, partTimeoutMs } from "./parts.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { CopyWork } from "../../shared/contract/rpc.ts";
+import type { CopyWork } from "../../shared/contract/work.ts";
 import { CopyFailure } from "./failure.ts";
 import { readAnswer } from "./source.ts";
 import { installWorkerStreams } from "./testing/runtime.ts";

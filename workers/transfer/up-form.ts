@@ -1,8 +1,8 @@
 /** FirecREST v1: the whole file in one form, its fields first and the file last, with a length that is known before it leaves. */
 import { toHex } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
-import type { ByteOutcome } from "../../shared/contract/rpc.ts";
 import type { UpWork } from "../../shared/contract/up.ts";
+import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { asFailure, CopyFailure } from "./failure.ts";
 import { partTimeoutMs } from "./parts.ts";
 import { totalOf, wholeNumber } from "./source.ts";

@@ -1,6 +1,7 @@
 /** FirecREST v2: the file in parts of the site's size, each to its own link, in any order, and then the word that it is whole. */
-import type { ByteOutcome } from "../../shared/contract/rpc.ts";
+
 import type { UpWork } from "../../shared/contract/up.ts";
+import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { CopyFailure } from "./failure.ts";
 import { type Part, partsOf, partTimeoutMs } from "./parts.ts";
 import { retried } from "./patience.ts";

@@ -1,6 +1,7 @@
 /** The file that goes up: an object that is there, or one that is made of a file from elsewhere. */
-import type { ByteOutcome } from "../../shared/contract/rpc.ts";
+
 import type { UpSource, UpWork } from "../../shared/contract/up.ts";
+import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { MAX_REDIRECTS } from "../../shared/egress/egress.ts";
 import { asFailure, CopyFailure, Stopped } from "./failure.ts";
 import { objectOptions } from "./finish.ts";

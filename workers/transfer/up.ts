@@ -1,6 +1,7 @@
 /** The way up: what the transfer Worker does for a file that goes to the HPC side, while it reports that it lives. */
-import type { ByteOutcome, PartDone } from "../../shared/contract/rpc.ts";
+
 import type { UpWork } from "../../shared/contract/up.ts";
+import type { ByteOutcome, PartDone } from "../../shared/contract/work.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { CopyReport } from "./copy.ts";
 import { asFailure, Stopped, TrackerLost } from "./failure.ts";

@@ -10,7 +10,7 @@ import { readBytes } from "../body.ts";
 import type { OpenCall, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
 import { type Door, readInbound, requireReadable, type Verified } from "../inbound.ts";
-import { addressOf, HOOKS, RateLimited, spend } from "../limits.ts";
+import { addressOf, HOOKS, spend, type Tally } from "../limits.ts";
 
 const DoorQuery = z.object({
   dry_run: z.enum(["1", "true"]).optional().describe("Answer what would happen, and do nothing."),
@@ -31,9 +31,11 @@ const NOT_JSON: VerifiedInbound["result"] = {
   errors: [{ field: "", message: "must be JSON in UTF-8" }],
 };
 
-export function doorRoutes({ open }: Routes, door: Door): void {
-  const rates = createRates();
+/** The one answer to everybody who is not believed, whatever the reason and whether there is such a hook or not. */
+const NOT_BELIEVED =
+  "No hook at this address believes this request. Check the address, the secret, what is signed, and the clock; the hook's owner can see more with a dry run.";
 
+export function doorRoutes({ open }: Routes, door: Door, tally: Tally): void {
   open(
     {
       id: "receiveHook",
@@ -71,19 +73,31 @@ export function doorRoutes({ open }: Routes, door: Door): void {
     async (call) => {
       const { request, params, query, deps, facts } = call;
       const [connection, name] = [params.c, params.name];
-      await spend(deps.hooks, HOOKS, `${connection}/${name} ${addressOf(request) ?? ""}`);
+      const sender = `${connection}/${name} ${addressOf(request) ?? ""}`;
+      await spend(deps.hooks, HOOKS, sender);
       requireReadable(request);
       const rawBody = await readBytes(request);
       const verification = await door.verify(connection, name, request, rawBody);
       if (!verification.ok) {
         facts.reason = verification.reason;
-        throw new Problem(verification.code, {
-          retryAfterSeconds: verification.code === "unavailable" ? 5 : undefined,
-        });
+        throw verification.code === "unavailable"
+          ? new Problem("unavailable", {
+              detail: "The keys of the token's issuer cannot be read now.",
+              retryAfterSeconds: 5,
+            })
+          : new Problem("unauthorized", { detail: NOT_BELIEVED });
       }
       const { verified } = verification;
       facts.caller = "hook";
-      rates.spend(`${connection}/${name}`, verified.hook.ratePerMinute, deps.now());
+      const { ratePerMinute } = verified.hook;
+      facts.quota =
+        ratePerMinute === undefined
+          ? tally.count(HOOKS, sender, deps.now())
+          : tally.count(
+              { name: "hook", quota: ratePerMinute, windowSeconds: 60, isJudgedHere: true },
+              `${connection}/${name}`,
+              deps.now(),
+            );
       const inbound = readInbound(rawBody, request, verified.claims);
       if (query.dry_run !== undefined) return dryRun(verified, inbound);
       const challenge = verified.hook.source === "slack" ? challengeOf(inbound) : undefined;
@@ -173,24 +187,4 @@ const Challenge = z.object({ type: z.literal("url_verification"), challenge: z.s
 /** Slack asks once whether this address is ours, and wants its own words back. */
 function challengeOf(inbound: Inbound | undefined): string | undefined {
   return Challenge.safeParse(inbound?.body).data?.challenge;
-}
-
-const MAX_COUNTED = 1_000;
-
-/** `ratePerMinute` of each hook, counted in this isolate: a brake on one sender, not an exact quota. */
-function createRates() {
-  const windows = new Map<string, { minute: number; count: number }>();
-  return {
-    /** Throws RateLimited. */
-    spend(hook: string, perMinute: number | undefined, now: number): void {
-      if (perMinute === undefined) return;
-      const minute = Math.floor(now / 60_000);
-      const kept = windows.get(hook);
-      const count = kept?.minute === minute ? kept.count + 1 : 1;
-      if (count > perMinute) throw new RateLimited({ name: "hook", quota: perMinute, windowSeconds: 60 });
-      const oldest = windows.keys().next();
-      if (windows.size >= MAX_COUNTED && !oldest.done) windows.delete(oldest.value);
-      windows.set(hook, { minute, count });
-    },
-  };
 }

@@ -190,7 +190,7 @@ export function fileRoutes({ guarded }: Routes): void {
     },
     async (call) => {
       // Before megabytes are read for somebody who may not write.
-      await requireScope(call, "files:write", systemOf(call));
+      await requireScope(call, "files:write", { system: systemOf(call) });
       const content = await readBytes(call.request, DIRECT_MAX_BYTES);
       return carryOut(call, "upload", { ...placeOf(call.query.path), content }, () => "path");
     },

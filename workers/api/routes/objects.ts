@@ -112,7 +112,12 @@ export function objectRoutes({ guarded }: Routes): void {
       const there = await call.deps.objects.head(key);
       if (there === null) throw new Problem("not_found");
       await call.deps.objects.delete(key);
-      await tellChange(call, { key: key.slice(call.connection.length + 1), objects: -1, bytes: -there.size });
+      await tellChange(call, {
+        key: key.slice(call.connection.length + 1),
+        objects: -1,
+        bytes: -there.size,
+        act: "object.remove",
+      });
       return noContent();
     },
   );
@@ -144,7 +149,7 @@ async function writeObject(call: Call): Promise<Response> {
   const sha256 = digestOf(request.headers);
   const write = { id: `put/${toHex(deps.random(16))}`, key: key.slice(connection.length + 1) };
   given(await tracker.reserveObject(caller, { ...write, bytes: size, keepSeconds: WRITE_SECONDS }));
-  let change: Pick<ObjectChange, "objects" | "bytes"> = { objects: 0, bytes: 0 };
+  let change: Pick<ObjectChange, "objects" | "bytes" | "act"> = { objects: 0, bytes: 0 };
   try {
     const before = await deps.objects.head(key);
     const stored = await refusals(
@@ -158,7 +163,7 @@ async function writeObject(call: Call): Promise<Response> {
       throw new Problem("precondition_failed", {
         detail: "What is under this key is not what the request's conditions expect.",
       });
-    change = { objects: before === null ? 1 : 0, bytes: stored.size - (before?.size ?? 0) };
+    change = { objects: before === null ? 1 : 0, bytes: stored.size - (before?.size ?? 0), act: "object.put" };
     const summary = summaryOf(connection, stored);
     return json(before === null ? 201 : 200, summary, { etag: stored.httpEtag, location: call.url.pathname });
   } finally {

@@ -121,7 +121,7 @@ export function uploadRoutes({ guarded }: Routes): void {
       given(await call.tracker.reserveObject(call.caller, { id: `${id}0`, key, bytes: 0, keepSeconds: 60 }));
       const stored = await refusals(multipart(call).complete(parts));
       const bytes = stored.size - (before?.size ?? 0);
-      await tellChange(call, { id, key, objects: before === null ? 1 : 0, bytes });
+      await tellChange(call, { id, key, objects: before === null ? 1 : 0, bytes, act: "upload.complete" });
       const location = `/v1/connections/${call.connection}/objects/${key.split("/").map(encodeURIComponent).join("/")}`;
       return json(201, summaryOf(call.connection, stored), { etag: stored.httpEtag, location });
     },
@@ -139,9 +139,10 @@ export function uploadRoutes({ guarded }: Routes): void {
     },
     async (call) => {
       await requireScope(call, "transfers:write");
-      await refusals(multipart(call).abort());
+      // Of an upload that it does not know under this key, R2 says that something went wrong inside (10001).
+      await refusals(multipart(call).abort(), { 10001: new Problem("not_found") });
       const { key } = decodeId(call.params.id);
-      await tellChange(call, { id: await reservedAs(call.params.id), key, objects: 0, bytes: 0 });
+      await tellChange(call, { id: await reservedAs(call.params.id), key, objects: 0, bytes: 0, act: "upload.abort" });
       return noContent();
     },
   );

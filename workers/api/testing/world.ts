@@ -88,6 +88,7 @@ export async function createWorld(change: Partial<Deps> = {}) {
       if (operation === "download") return { ok: true, value: { bytes: new Uint8Array([0, 255, 10]) } };
       return { ok: true, value: { body: { operation, input } } };
     },
+    reseal: async () => ({ connections: 0, resealed: 0, unreadable: 0, unfinished: [] }),
     openLink: async (token) => {
       const id = token.replace("token-of-", "");
       const holder = [...trackers.values()].find(({ heldLinks }) => heldLinks.has(id));

@@ -1,5 +1,5 @@
 /** A Tracker in memory. */
-import type { ByteOutcome, ByteWork, CopyWork, PartDone, TrackerWork } from "../../../shared/contract/rpc.ts";
+import type { ByteOutcome, ByteWork, CopyWork, PartDone, TrackerWork } from "../../../shared/contract/work.ts";
 
 /** A Tracker that knows one piece of work. It keeps what it was told. */
 export class MemoryTracker implements TrackerWork {

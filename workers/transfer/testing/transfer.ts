@@ -1,5 +1,5 @@
 /** One transfer of one file in memory, whose segments are run one after another as the Tracker would send them. */
-import type { CopyWork } from "../../../shared/contract/rpc.ts";
+import type { CopyWork } from "../../../shared/contract/work.ts";
 import { copy } from "../copy.ts";
 import { complete } from "../finish.ts";
 import { MemoryBucket } from "./bucket.ts";
