@@ -93,7 +93,11 @@ export const JobInput = z
   .refine((i) => (i.key === undefined) !== (i.url === undefined), "needs exactly one of key and url")
   .openapi("JobInput");
 
-export const VerifyMode = z.enum(["hash", "manifest", "size"]);
+/** Absent: `hash` up to 1 GiB where the site can do it, else `size`. Nothing is hashed on the machine that nobody asked for. */
+export const VerifyMode = z.enum(["hash", "manifest", "size"]).openapi({
+  description:
+    "How the copy is to be proven: by the file's SHA-256 (at most 1 GiB), by hashes of all its parts that the HPC side makes (the job itself as it ends, else a small job), or by size and time. What was asked for is given, or the transfer fails. Default: hash where it can be done, else size.",
+});
 
 export const JobOutput = z
   .strictObject({

@@ -13,7 +13,7 @@ export const EFFECT_STATES = ["planned", "sent", "done", "refused", "unknown"] a
 export type EffectState = (typeof EFFECT_STATES)[number];
 
 /** In the poller Worker: what talks to FirecREST. In the transfer Worker: what moves bytes. */
-export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "upload", "tidy"] as const;
+export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "hash", "upload", "tidy"] as const;
 export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
@@ -37,6 +37,7 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   stage: 120_000,
   release: 90_000,
   verify: 120_000,
+  hash: 90_000,
   upload: 300_000,
   tidy: 90_000,
   copy: 90_000,
@@ -51,7 +52,8 @@ export const REQUESTS: Record<EffectKind, number> = {
   cancel: 3,
   stage: 4,
   release: 1,
-  verify: 2,
+  verify: 3,
+  hash: 4,
   upload: 3,
   tidy: 2,
   copy: 0,
@@ -62,12 +64,13 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only a submission, a staging and an upload leave something behind that a second one would double.
+ * Only submissions (of people's jobs, and of ours that hash), stagings and uploads leave something behind that a second one
+ * would double.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return kind === "submit" || kind === "stage" || kind === "upload" ? "check" : "again";
+  return (["submit", "hash", "stage", "upload"] as EffectKind[]).includes(kind) ? "check" : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

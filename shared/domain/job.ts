@@ -35,6 +35,8 @@ export interface JobRecord {
   schedulerName?: string;
   /** Whether that name finds the job again after a lost answer. */
   tagged: boolean;
+  /** Its script hashes its outputs when it ends, see `firecrest/manifest.ts`. */
+  manifest?: boolean;
   watched?: boolean;
   arraySize?: number;
   workingDirectory?: string;

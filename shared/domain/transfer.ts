@@ -43,6 +43,10 @@ export interface TransferRecord {
   sha256?: string;
   proof?: Proof;
   etag?: string;
+  /** The effect that makes a manifest for it: a small job of ours (`workers/poller/errands.ts`). */
+  errand?: string;
+  /** How often wrong parts were copied again from this staging. */
+  recopied?: number;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
   /** How many stagings were sent, answered by nothing that counts, and then not found at the site. */
@@ -57,10 +61,10 @@ export interface TransferStep {
   changed: boolean;
 }
 
-/** Whole-file hashing needs one invocation in order: above this, parts are copied in any order. */
-export const HASH_MAX_BYTES = 1024 ** 3;
 /** A file that changes or a link that dies is staged again at most this often. */
 export const RESTAGE_MAX = 2;
+/** Parts that came out wrong are copied again from the same link at most this often; then the file is staged again. */
+export const RECOPY_MAX = 1;
 /** Requests to stage that come to nothing are made again this often, over about two hours. */
 export const LOST_STAGINGS_MAX = 30;
 
@@ -70,7 +74,7 @@ export const TRANSFER_STEPS = {
   staging: ["staged", "copying", "failed", "cancelled"],
   staged: ["copying", "staging", "failed", "cancelled"],
   copying: ["verifying", "staging", "failed", "cancelled"],
-  verifying: ["stored", "staging", "failed", "cancelled"],
+  verifying: ["stored", "copying", "staging", "failed", "cancelled"],
   stored: [],
   failed: [],
   cancelled: [],
@@ -118,26 +122,6 @@ export function linkMoved(record: TransferRecord, to: LinkState, now: number, ex
   const announce: Announcement[] =
     to === "released" ? [{ type: "transfer.released" }] : unreleased ? [{ type: "transfer.unreleased" }] : [];
   return { record: { ...record, link, changedAt: now }, announce, changed: true };
-}
-
-/** The strongest proof that is asked for and possible. */
-export function proofFor(record: Pick<TransferRecord, "verify">, sizeBytes: number): Proof {
-  if (record.verify !== undefined && record.verify !== "hash") return record.verify;
-  return sizeBytes <= HASH_MAX_BYTES ? "hash" : "size";
-}
-
-/** Compares what was copied with what the site says now. */
-export function judge(
-  record: Pick<TransferRecord, "size" | "mtime" | "sha256">,
-  site: { size: number; mtime: number; sha256?: string },
-  copiedBytes: number,
-): { ok: true; proof: Proof } | { ok: false; why: "size_differs" | "hash_differs" | "changed_meanwhile" } {
-  if (copiedBytes !== site.size) return { ok: false, why: "size_differs" };
-  if (record.sha256 !== undefined && site.sha256 !== undefined) {
-    return record.sha256 === site.sha256 ? { ok: true, proof: "hash" } : { ok: false, why: "hash_differs" };
-  }
-  if (record.size !== site.size || record.mtime !== site.mtime) return { ok: false, why: "changed_meanwhile" };
-  return { ok: true, proof: "size" };
 }
 
 const time = (ms: number): string => new Date(ms).toISOString();

@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
 import type { TrackerWork } from "../../shared/contract/rpc.ts";
-import type { Transfer } from "../../shared/contract/transfer.ts";
+import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
@@ -33,6 +33,7 @@ import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
 import { consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
+import { runOurLines } from "../support/errands-in-memory.ts";
 
 const ACTOR = { name: "admin" };
 const ORIGIN = {};
@@ -110,7 +111,7 @@ export class World {
     env: Bindings,
     { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
   ): Promise<World> {
-    const firecrest = await createFirecrest(site);
+    const firecrest = await createFirecrest({ ...site, host: { shell: runOurLines, ...site.host } });
     const { clock } = firecrest;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
@@ -319,11 +320,11 @@ export class World {
     return answer.value.job;
   }
 
-  async download(path: string, key: string): Promise<Transfer> {
+  async download(path: string, key: string, more: Partial<TransferRequest> = {}): Promise<Transfer> {
     const answer = await acceptTransfer(
       this.desk,
       ACTOR,
-      { direction: "download", system: "cluster", path, key },
+      { direction: "download", system: "cluster", path, key, ...more },
       { origin: ORIGIN },
     );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
@@ -388,6 +389,16 @@ export class World {
     return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
   }
 
+  /** What of ours is still on the machine: every file and directory whose name is of our making, FirecREST's own aside. */
+  async leftovers(): Promise<string[]> {
+    const { files } = await this.firecrest.host.as("alice");
+    const found: string[] = [];
+    for (const root of ["/home/alice", "/scratch/alice"])
+      for (const { name } of await files.list(root, { hidden: true, recursive: true }))
+        if (/(^|\/)(\.fw-|fw-)[^/]*$/.test(name)) found.push(`${root}/${name}`);
+    return found;
+  }
+
   /** Unfinished multipart uploads leave no trace in a listing; what can be seen is that no object appeared. */
   async objectKeys(): Promise<string[]> {
     return (await this.#objects.list({ prefix: `${this.house.name}/` })).objects.map(({ key }) =>
@@ -413,9 +424,10 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
+  api: Api = "v1",
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site })));
+  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site, api })));
 }

@@ -37,8 +37,6 @@ interface Options {
 /** One text for every refused address: nobody learns from it what a name resolves to. */
 export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
 
-const NO_MANIFEST = "manifest is not offered by this version; use hash (up to 1 GiB) or size";
-
 const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
@@ -67,6 +65,7 @@ export async function acceptJob(
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
     ...(pingToken === undefined ? {} : { ping: pingUrl(house, id, pingToken) }),
+    ...manifestOf(request),
   });
   const problems: FieldProblem[] = [
     ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
@@ -107,6 +106,7 @@ export async function acceptJob(
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
+    ...(composed.manifest ? { manifest: true } : {}),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -154,6 +154,15 @@ export async function acceptJob(
   });
 }
 
+/** Outputs that the job shall hash itself, when it ends. */
+export function manifestOf({ outputs = [] }: Pick<JobRequest, "outputs">): { manifest?: { paths: string[] } } {
+  // What becomes an archive is not there yet when the job ends.
+  const paths = outputs
+    .filter(({ path, verify }) => verify === "manifest" && !path.endsWith("/"))
+    .map(({ path }) => path);
+  return paths.length === 0 ? {} : { manifest: { paths } };
+}
+
 /** Where a job calls when it starts and ends. */
 export const pingUrl = (house: House, id: string, token: string): string =>
   `${house.env.PUBLIC_URL ?? ""}/pings/${house.name}/${id}/${token}`;
@@ -176,8 +185,7 @@ function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[
 
 /** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
 function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
-  return (request.outputs ?? []).flatMap(({ path, verify }, n) => {
-    if (verify === "manifest") return [{ field: `/outputs/${n}/verify`, message: NO_MANIFEST }];
+  return (request.outputs ?? []).flatMap(({ path }, n) => {
     const absolute = path.startsWith("/") ? path : `${request.workingDirectory ?? "/w"}/${path}`;
     const problem = checkPath(api, "stage", absolute);
     return problem === undefined || needsSymlink(api, absolute)
@@ -332,7 +340,6 @@ export async function acceptTransfer(
   const problems = systemProblems(desk, actor, request.system);
   const unusable = checkPath(api, "stage", request.path);
   if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
-  if (request.verify === "manifest") problems.push({ field: "/verify", message: NO_MANIFEST });
   if (request.direction === "upload")
     problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
   if (problems.length > 0 || request.key === undefined) return invalid(problems);

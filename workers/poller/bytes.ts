@@ -1,7 +1,8 @@
 /** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/rpc.ts";
 import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
-import { moved, proofFor, type TransferRecord } from "../../shared/domain/transfer.ts";
+import { proofFor } from "../../shared/domain/proof.ts";
+import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
 import { linkBinding } from "./far.ts";
@@ -52,6 +53,7 @@ function prepare(
       const copying =
         transfer.status === "staged" ? applyTransfer(house, moved(transfer, "copying", house.now())) : transfer;
       if (copying.status !== "copying") return undefined;
+      const proof = proofFor(transfer, transfer.size);
       const work: ByteWork = {
         kind: "copy",
         transfer: transfer.id,
@@ -62,8 +64,8 @@ function prepare(
           "SELECT n, etag FROM parts WHERE transfer = ? ORDER BY n",
           transfer.id,
         ),
-        mode: proofFor(transfer, transfer.size) === "hash" ? "hash" : "parts",
-        hashParts: false,
+        mode: proof === "hash" ? "hash" : "parts",
+        hashParts: proof === "manifest",
         segmentMs: SEGMENT_MS,
         metadata: { transferId: transfer.id },
         storageOrigins: site.config().storageOrigins ?? [],

@@ -9,8 +9,10 @@ import type { FileStat, Firecrest, Submission } from "../../shared/firecrest/por
 import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
+import { manifestOf } from "./accept.ts";
 import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
+import { submitErrand, verify } from "./proof-work.ts";
 import { clientOf, tokenFrom } from "./site.ts";
 
 /**
@@ -60,8 +62,10 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
         return await verify(work, firecrest);
       case "release":
         return await release(work, firecrest);
+      case "hash":
+        return await submitErrand(work, firecrest);
       case "tidy":
-        await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
+        for (const path of work.paths) await firecrest.files.remove(work.system, path).catch(ignoreMissing);
         return { kind: "tidied" };
     }
   } catch (error) {
@@ -101,6 +105,7 @@ function submissionOf(work: Work<"submit">, request: JobRequest, workingDirector
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
     ...(work.ping === undefined ? {} : { ping: work.ping }),
+    ...manifestOf(request),
   });
   if (!composed.ok) {
     const detail = composed.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
@@ -147,18 +152,6 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
   }
   const handle = await firecrest.stage(work.system, work.symlink ?? work.path, work.account ?? work.site.account);
   return { kind: "staging", stat, handle };
-}
-
-async function verify(work: Work<"verify">, firecrest: Firecrest): Promise<FarOutcome> {
-  const stat = await firecrest.files.stat(work.system, work.path, { dereference: true });
-  if (!work.wantsHash) return { kind: "verified", stat };
-  try {
-    return { kind: "verified", stat, sha256: await firecrest.files.checksum(work.system, work.path) };
-  } catch (error) {
-    // The site's limit for one command is a few seconds: a large file cannot be hashed there, its size and time still can.
-    if (error instanceof FirecrestError && error.code === "command_timeout") return { kind: "verified", stat };
-    throw error;
-  }
 }
 
 /** Asks the site, then asks the object store: only the second answer is a proof. */

@@ -8,6 +8,7 @@ import {
   isByteEffect,
 } from "../../shared/domain/effect.ts";
 import type { Handle } from "../../shared/firecrest/port.ts";
+import type { Errand } from "./errands.ts";
 import type { House } from "./house.ts";
 
 export interface EffectRecord {
@@ -28,6 +29,12 @@ export interface EffectRecord {
     lastError?: string;
     /** Of an `abort`: the R2 upload to give back. */
     uploadId?: string;
+    /** Of a `hash`: the small job that it is. */
+    errand?: Errand;
+    /** Of a `cancel`: the errand to end, where it is not the job itself. */
+    cancels?: string;
+    /** Of a `tidy`: what to remove. */
+    tidy?: { system: string; paths: string[] };
   };
 }
 
@@ -75,7 +82,7 @@ export function plan(
   house: House,
   kind: EffectKind,
   subject: string,
-  options: { delayMs?: number; uploadId?: string } = {},
+  { delayMs = 0, ...doc }: { delayMs?: number } & Omit<Partial<EffectRecord["doc"]>, "plannedAt"> = {},
 ): string {
   const id = house.id("eff");
   const now = house.now();
@@ -84,9 +91,9 @@ export function plan(
     id,
     kind,
     subject,
-    JSON.stringify({ plannedAt: now, ...(options.uploadId === undefined ? {} : { uploadId: options.uploadId }) }),
+    JSON.stringify({ plannedAt: now, ...doc }),
   );
-  if (options.delayMs) house.due("effect", id, now + options.delayMs);
+  if (delayMs > 0) house.due("effect", id, now + delayMs);
   else hintAt(house, { id, kind, subject });
   return id;
 }
@@ -138,10 +145,13 @@ export function note(house: House, record: EffectRecord, doc: Partial<EffectReco
   if (deadline !== undefined) house.due("effect", record.id, deadline);
 }
 
+/** These clean up after what was done before: they are owed whatever becomes of their subject. */
+const OWED: readonly EffectKind[] = ["abort", "tidy", "cancel"];
+
 /** Forgets what was planned for a subject and not yet sent. Call inside `house.change`. */
 export function withdraw(house: House, subject: string): void {
   for (const record of effectsOf(house, subject)) {
-    if (record.state !== "planned") continue;
+    if (record.state !== "planned" || OWED.includes(record.kind)) continue;
     house.run("UPDATE effects SET state = 'refused' WHERE id = ?", record.id);
     house.notDue("effect", record.id);
   }

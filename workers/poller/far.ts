@@ -12,8 +12,9 @@ import { type Desk, pingUrl } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
-import type { SiteConfig } from "./site.ts";
+import type { Site, SiteConfig } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
 import { debtRecord, transferRecord } from "./transfers.ts";
 
@@ -22,11 +23,18 @@ export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
   | { kind: "stage"; path: string; symlink?: string; account?: string }
-  | { kind: "verify"; path: string; wantsHash: boolean }
+  | { kind: "verify"; path: string; wantsHash: boolean; manifests: ManifestPlace[] }
+  | { kind: "hash"; id: string; paths: string[]; bytes: number; scheduler?: string; account?: string }
   /** The link is opened for this call: a secret. */
   | { kind: "release"; handle: Handle; url: string }
-  | { kind: "tidy"; path: string }
+  | { kind: "tidy"; paths: string[] }
 );
+
+/** Where a manifest may be, and the tag by which it is known. */
+export interface ManifestPlace {
+  directory: string;
+  tag: string;
+}
 
 export interface Failure {
   kind: "failed";
@@ -68,7 +76,7 @@ export type FarOutcome =
   | { kind: "cancelled" }
   | { kind: "empty"; stat: FileStat }
   | { kind: "staging"; stat: FileStat; handle: Handle }
-  | { kind: "verified"; stat: FileStat; sha256?: string }
+  | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
   | Failure;
@@ -81,7 +89,7 @@ export async function begin(desk: Desk, id: string): Promise<Begun<FarWork>> {
       const record = effect(house, id);
       if (record === undefined || isByteEffect(record.kind)) return { go: false, why: "over" };
       if (record.state !== "planned") return { go: false, why: record.state === "sent" ? "already_sent" : "over" };
-      const prepared = prepare(house, record, site.config());
+      const prepared = prepare(house, record, site);
       if (prepared === undefined) {
         move(house, record, "refused");
         return { go: false, why: "over" };
@@ -112,8 +120,9 @@ export const linkBinding = (house: House, debtId: string) => ({
 function prepare(
   house: House,
   record: EffectRecord,
-  site: SiteConfig,
+  desk: Site,
 ): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
+  const site = desk.config();
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
@@ -124,7 +133,8 @@ function prepare(
       return { work: { kind: "submit", site, system, jobId: id, request, ...ping } };
     }
     case "cancel": {
-      const job = jobRecord(house, record.subject);
+      const { cancels } = record.doc;
+      const job = cancels === undefined ? jobRecord(house, record.subject) : effect(house, cancels)?.doc.errand;
       return job?.schedulerId === undefined
         ? undefined
         : { work: { kind: "cancel", site, system: job.system, schedulerId: job.schedulerId } };
@@ -154,6 +164,25 @@ function prepare(
           system: transfer.system,
           path: transfer.path,
           wantsHash: transfer.sha256 !== undefined,
+          manifests: manifestsOf(house, transfer),
+        },
+      };
+    }
+    case "hash": {
+      const { errand } = record.doc;
+      if (errand === undefined) return undefined;
+      const { system, paths, bytes, account } = errand;
+      const scheduler = desk.facts()?.parameters.scheduler;
+      return {
+        work: {
+          kind: "hash",
+          site,
+          system,
+          id: record.id,
+          paths,
+          bytes,
+          ...(scheduler === undefined ? {} : { scheduler }),
+          ...(account === undefined ? {} : { account }),
         },
       };
     }
@@ -164,10 +193,8 @@ function prepare(
       return { work, debt: debt.id, ...(debt.sealedLink === undefined ? {} : { sealedLink: debt.sealedLink }) };
     }
     case "tidy": {
-      const transfer = transferRecord(house, record.subject);
-      return transfer?.symlink === undefined
-        ? undefined
-        : { work: { kind: "tidy", site, system: transfer.system, path: transfer.symlink } };
+      const { tidy } = record.doc;
+      return tidy === undefined ? undefined : { work: { kind: "tidy", site, system: tidy.system, paths: tidy.paths } };
     }
     case "upload":
       return undefined;

@@ -3,12 +3,14 @@
  * anybody; all of it is called inside `house.change`.
  */
 import { afterFailure, retryDelayMs } from "../../shared/domain/effect.ts";
-import { judge, moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
+import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
+import { errandOver, errandTaken } from "./errands.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { cannotProve, verified } from "./proof.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
   applyTransfer,
@@ -33,6 +35,10 @@ export function succeededEffect(
   switch (outcome.kind) {
     case "submitted": {
       const { kind: _, warning, ...taken } = outcome;
+      if (record.kind === "hash") {
+        errandTaken(house, record, taken);
+        break;
+      }
       adopted(house, record, taken, warning === undefined ? undefined : { code: "site_warning", message: warning });
       break;
     }
@@ -95,45 +101,11 @@ function staged(
   };
   saveDebt(house, owed);
   note(house, record, { handle }, house.now() + STAGING_DEADLINE_MS);
-  if (transfer.status === "staging")
+  const hopeless = cannotProve(transfer, size);
+  if (hopeless !== undefined) failTransfer(house, transfer, "not_provable", hopeless);
+  else if (transfer.status === "staging")
     applyTransfer(house, { record: { ...transfer, size, mtime, changedAt: house.now() }, announce: [], changed: true });
   house.due("handles", "", house.now() + 300, true);
-}
-
-function verified(house: House, record: EffectRecord, outcome: Extract<FarOutcome, { kind: "verified" }>): void {
-  move(house, record, "done");
-  const transfer = transferRecord(house, record.subject);
-  if (transfer === undefined || transfer.status !== "verifying") return;
-  const site = {
-    size: outcome.stat.size,
-    mtime: outcome.stat.mtime,
-    ...(outcome.sha256 === undefined ? {} : { sha256: outcome.sha256 }),
-  };
-  const verdict = judge(transfer, site, transfer.copiedBytes);
-  if (verdict.ok) {
-    if (transfer.verify === "hash" && verdict.proof !== "hash") {
-      failTransfer(
-        house,
-        transfer,
-        "not_provable",
-        "The site could not hash the file within its time limit, and hash was asked for. Ask for verify: size, or split the file.",
-      );
-      return;
-    }
-    applyTransfer(house, {
-      record: { ...transfer, proof: verdict.proof, changedAt: house.now() },
-      announce: [],
-      changed: true,
-    });
-    plan(house, "complete", transfer.id);
-    return;
-  }
-  startOver(
-    house,
-    transfer,
-    verdict.why,
-    "The file on the HPC side is not the file that was copied: it changed meanwhile.",
-  );
 }
 
 /** A transfer that went wrong on the way starts over a few times, then fails. */
@@ -205,6 +177,9 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
     }
     case "verify":
       if (transfer !== undefined) failTransfer(house, transfer, failure.code, failure.message);
+      break;
+    case "hash":
+      errandOver(house, record, { ok: false, detail: failure.message });
       break;
     case "release": {
       // The site will not release it: probes decide, then the calendar.

@@ -10,6 +10,7 @@ import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } fr
 import type { Desk } from "./accept.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
+import { errandLooked, errandName, errandSeen, errandSubmission, trackedErrands } from "./errands.ts";
 import { linkBinding } from "./far.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
@@ -99,7 +100,8 @@ async function round(desk: Desk, system: string): Promise<void> {
   const { house, site } = desk;
   const { requestsPerMinute } = site.config();
   const jobs = trackedJobs(house, system);
-  if (jobs.length === 0) {
+  const errands = trackedErrands(house, system);
+  if (jobs.length + errands.length === 0) {
     house.change(() => house.notDue("round", system));
     return;
   }
@@ -111,16 +113,21 @@ async function round(desk: Desk, system: string): Promise<void> {
   const pace = () => paceRound(house, system, requestsPerMinute);
   const { firecrest, requests } = site.client();
   try {
-    const seen = await firecrest.round(
-      system,
-      jobs.map((job) => tracked(job, house.now())),
-    );
+    const seen = await firecrest.round(system, [
+      ...jobs.map((job) => tracked(job, house.now())),
+      ...errands.map((errand) => errand.tracked),
+    ]);
     // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
     // round that never ends is brought back by the next alarm.
     house.change(() => {
       house.counted.rounds++;
       siteAnswered(house);
       applyRound(house, jobs, seen);
+      for (const { id, tracked } of errands) {
+        const { schedulerId } = tracked;
+        if (seen.seen.has(schedulerId) || seen.notSeen.has(schedulerId))
+          errandSeen(house, id, seen.seen.get(schedulerId));
+      }
       pace();
     });
     if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
@@ -128,6 +135,7 @@ async function round(desk: Desk, system: string): Promise<void> {
       event: "round",
       system,
       jobs: jobs.length,
+      errands: errands.length,
       requests: requests(),
       seen: seen.seen.size,
       notSeen: seen.notSeen.size,
@@ -237,6 +245,7 @@ async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState)
     if (fresh === undefined || fresh.state !== "sent") return;
     if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
     else if (fresh.kind === "submit") applySubmission(house, fresh, state);
+    else if (fresh.kind === "hash") errandSubmission(house, fresh, state);
     else move(house, fresh, state.state === "failed" ? "refused" : "done");
   });
 }
@@ -331,6 +340,11 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
+    } else if (record.kind === "hash" && record.doc.errand !== undefined) {
+      const { system } = record.doc.errand;
+      const look = await withPaths(firecrest, system, await firecrest.findByName(system, errandName(record), sentAt));
+      siteAnswered(house);
+      house.change(() => errandLooked(house, id, look));
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
@@ -346,6 +360,7 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
+    else if (record.kind === "hash") house.change(() => errandLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {

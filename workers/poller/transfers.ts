@@ -17,6 +17,7 @@ import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/f
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
 import { effectsOf, move, plan, withdraw } from "./effects.ts";
+import { leaveErrand } from "./errands.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
 import { announce } from "./ledger.ts";
@@ -101,8 +102,14 @@ function endTransfer(house: House, record: TransferRecord): void {
   if (record.status !== "stored" && record.upload !== undefined)
     plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
-  if (record.symlink !== undefined) plan(house, "tidy", record.id);
+  if (record.symlink !== undefined) planTidy(house, record.id, record.system, [record.symlink]);
+  leaveErrand(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
+}
+
+/** Files that we made on the HPC side go. */
+export function planTidy(house: House, subject: string, system: string, paths: string[]): void {
+  plan(house, "tidy", subject, { tidy: { system, paths } });
 }
 
 export function failTransfer(house: House, record: TransferRecord, reason: string, detail: string): TransferRecord {
@@ -132,7 +139,8 @@ export function planStaging(house: House, record: TransferRecord, delayMs = 0): 
     { id: effect, transferId: record.id, state: "owed", openedAt: now, system: record.system, releases: 0 },
     true,
   );
-  const { sha256: _h, upload: _u, ...clean } = record;
+  leaveErrand(house, record);
+  const { sha256: _h, upload: _u, errand: _e, recopied: _r, ...clean } = record;
   const step = moved({ ...clean, copiedBytes: 0 }, "staging", now, { link: { state: "owed" } });
   return applyTransfer(house, step);
 }

@@ -1,11 +1,12 @@
 /** One segment of a copy: staged file → parts of an R2 multipart upload. Nothing appears under the key before `complete`. */
+import { MAX_OBJECT_BYTES, partBytesFor } from "../../shared/contract/cut.ts";
 import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/rpc.ts";
 import { copyInAnyOrder } from "./any-order.ts";
 import { asFailure, CopyFailure, Stopped, TrackerLost } from "./failure.ts";
 import { objectOptions } from "./finish.ts";
 import { copyInOrder } from "./in-order.ts";
 import { Ledger } from "./ledger.ts";
-import { MAX_OBJECT_BYTES, missingParts, type Part, partBytesFor } from "./parts.ts";
+import { missingParts, type Part } from "./parts.ts";
 import { type Clock, retried } from "./patience.ts";
 import type { Session } from "./session.ts";
 import { type FetchStaged, type OpenRead, StagedFile } from "./source.ts";
