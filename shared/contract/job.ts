@@ -101,8 +101,13 @@ export const VerifyMode = z.enum(["hash", "manifest", "size"]).openapi({
 
 export const JobOutput = z
   .strictObject({
-    path: HpcPath,
-    key: ObjectKey.optional(),
+    path: HpcPath.openapi({
+      description:
+        "A file; with wildcards (`*`, `?`, `[a-c]`) every file that matches when the job has ended; with a slash at its end a directory, as one tar.gz.",
+    }),
+    key: ObjectKey.optional().openapi({
+      description: "The object's key; what stands before the names of all matches where the path has wildcards.",
+    }),
     when: z.enum(["success", "failure", "always"]).optional(),
     verify: VerifyMode.optional(),
     overwrite: z.boolean().optional(),

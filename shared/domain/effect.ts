@@ -13,7 +13,18 @@ export const EFFECT_STATES = ["planned", "sent", "done", "refused", "unknown"] a
 export type EffectState = (typeof EFFECT_STATES)[number];
 
 /** In the poller Worker: what talks to FirecREST. In the transfer Worker: what moves bytes. */
-export const FAR_EFFECTS = ["submit", "cancel", "stage", "release", "verify", "hash", "upload", "tidy"] as const;
+export const FAR_EFFECTS = [
+  "submit",
+  "cancel",
+  "list",
+  "compress",
+  "stage",
+  "release",
+  "verify",
+  "hash",
+  "upload",
+  "tidy",
+] as const;
 export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
@@ -34,6 +45,8 @@ export const EFFECT_STEPS = {
 export const DEADLINE_MS: Record<EffectKind, number> = {
   submit: 90_000,
   cancel: 90_000,
+  list: 120_000,
+  compress: 120_000,
   stage: 120_000,
   release: 90_000,
   verify: 120_000,
@@ -50,6 +63,8 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
 export const REQUESTS: Record<EffectKind, number> = {
   submit: 4,
   cancel: 3,
+  list: 2,
+  compress: 4,
   stage: 4,
   release: 1,
   verify: 3,
@@ -64,13 +79,13 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only submissions (of people's jobs, and of ours that hash), stagings and uploads leave something behind that a second one
- * would double.
+ * Only submissions (of people's jobs, and of ours that pack and hash), stagings and uploads leave something behind that a
+ * second one would double.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return (["submit", "hash", "stage", "upload"] as EffectKind[]).includes(kind) ? "check" : "again";
+  return (["submit", "compress", "stage", "hash", "upload"] as EffectKind[]).includes(kind) ? "check" : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

@@ -36,6 +36,10 @@ export interface TransferRecord {
   /** From `stat` before staging. */
   size?: number;
   mtime?: number;
+  /** What the path was, as long as it stands for all files that match it. */
+  pattern?: string;
+  /** The archive that is made of a directory, and staged in its place; removed afterwards. */
+  archive?: string;
   /** The symlink that was made so that FirecREST can stage an awkward name; removed afterwards. */
   symlink?: string;
   upload?: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string };
@@ -79,6 +83,9 @@ export const TRANSFER_STEPS = {
   failed: [],
   cancelled: [],
 } as const satisfies Record<TransferStatus, readonly TransferStatus[]>;
+
+/** The file that is fetched. */
+export const sourceOf = ({ path, archive }: Pick<TransferRecord, "path" | "archive">): string => archive ?? path;
 
 const ANNOUNCED: Partial<Record<TransferStatus, Announcement["type"]>> = {
   staged: "transfer.staged",

@@ -1,4 +1,5 @@
 /** The way down as a user walks it: real Workers, real shells, real files; proofs, wildcards, directories. */
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -91,6 +92,37 @@ for (const connection of ["local-v1", "local-v2"]) {
       expect((await stat(path)).size).toBe(1_000_000);
       const gone = async () => ((await readdir(join(path, "../.."))).length <= before.length ? true : undefined);
       await eventually(gone, "the removal of what the small job left");
+    });
+
+    it("fetches files by wildcard and a directory as an archive, as the job left them", async () => {
+      const script =
+        "mkdir -p out/sub; for n in 1 2 3; do echo $n > out/$n.csv; done; echo x > out/sub/x.txt; echo y > 'out/y z.csv'";
+      const { outputs } = await run(script, [
+        { path: "out/*.csv", key: "table", verify: "manifest" },
+        { path: "out/", key: "all.tar.gz" },
+        { path: "none/*", key: "none" },
+      ]);
+      expect(outputs.map(({ key, status }) => `${status} ${key}`)).toEqual([
+        ...["1", "2", "3", "y z"].map((name) => `stored table/${name}.csv`),
+        "stored all.tar.gz",
+        "failed none/*",
+      ]);
+      expect((await object("table/2.csv")).toString()).toBe("2\n");
+      expect((await object("table/y z.csv")).toString()).toBe("y\n");
+      const { body: first } = await call("GET", `transfers/${outputs[0]?.transferId}`);
+      expect(first).toMatchObject({ proof: "manifest" });
+      const archive = await object("all.tar.gz");
+      const { stdout } = spawnSync("tar", ["-tzf", "-"], { input: archive });
+      const names = stdout
+        .toString()
+        .split("\n")
+        .filter((name) => name !== "" && !name.endsWith("/"));
+      expect(names.sort()).toEqual(["out/1.csv", "out/2.csv", "out/3.csv", "out/sub/x.txt", "out/y z.csv"]);
+      const { body: failed } = await call("GET", `transfers/${outputs.at(-1)?.transferId}`);
+      expect(failed).toMatchObject({ reason: "no_match" });
+      const directory = join(first.path, "../..");
+      const gone = async () => ((await leftovers(directory)).length === 0 ? true : undefined);
+      await eventually(gone, "the removal of the archive and the manifest");
     });
   });
 }

@@ -4,24 +4,12 @@ import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
 import { cancelTransfer } from "../../workers/poller/accept.ts";
+import { atRest, jobsNamed, write } from "./way-down.ts";
 import { inWorld, type World } from "./world.ts";
 
 const SCRIPT = "#!/bin/bash -l\n#FAKE sleep 5\n#FAKE write out.txt hello\n";
 const MANIFEST = [{ path: "out.txt", key: "out.txt", verify: "manifest" as const }];
 const ACTOR = { name: "admin" };
-const DAY_MS = 24 * 3_600_000;
-
-async function write(world: World, path: string, content: string | Uint8Array): Promise<void> {
-  const { files } = await world.firecrest.host.as("alice");
-  await files.write(path, typeof content === "string" ? new TextEncoder().encode(content) : content);
-}
-
-/** Nothing is owed to the site, nothing of ours is left on it, nothing is under way. */
-async function atRest(world: World): Promise<void> {
-  const pending = () => world.house.rows("SELECT kind FROM effects WHERE state IN ('planned', 'sent', 'unknown')");
-  await world.until(() => world.owed() === 0 && pending().length === 0, 3 * DAY_MS);
-  expect(await world.leftovers()).toEqual([]);
-}
 
 const ended = (world: World, id: string) => () => world.transfer(id).endedAt !== undefined;
 const errands = (world: World) => world.house.rows<{ state: string }>("SELECT state FROM effects WHERE kind = 'hash'");
@@ -61,8 +49,7 @@ for (const api of ["v1", "v2"] as Api[]) {
           await world.until(ended(world, id));
           expect(world.crash).toBeUndefined();
           expect(world.transfer(id)).toMatchObject({ status: "stored", proof: "manifest" });
-          const rows = await world.firecrest.host.jobs();
-          expect(rows.filter(({ name }) => name.startsWith("fw-hash."))).toHaveLength(1);
+          expect(await jobsNamed(world, "fw-hash.")).toBe(1);
           await atRest(world);
         }));
     }
@@ -91,8 +78,7 @@ for (const api of ["v1", "v2"] as Api[]) {
         await world.until(ended(world, id));
         expect(world.firecrest.faults.list().map(({ struck }) => struck)).toEqual([1]);
         expect(world.transfer(id)).toMatchObject({ status: "stored", proof: "manifest" });
-        const rows = await world.firecrest.host.jobs();
-        expect(rows.filter(({ name }) => name.startsWith("fw-hash."))).toHaveLength(1);
+        expect(await jobsNamed(world, "fw-hash.")).toBe(1);
         await atRest(world);
       }));
 

@@ -395,7 +395,7 @@ export class World {
     const found: string[] = [];
     for (const root of ["/home/alice", "/scratch/alice"])
       for (const { name } of await files.list(root, { hidden: true, recursive: true }))
-        if (/(^|\/)(\.fw-|fw-)[^/]*$/.test(name)) found.push(`${root}/${name}`);
+        if (/(^|\/)(\.fw-|fw-|\.f7t_)[^/]*$/.test(name)) found.push(`${root}/${name}`);
     return found;
   }
 

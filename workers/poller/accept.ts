@@ -7,9 +7,11 @@ import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../s
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { shapeOf } from "../../shared/domain/output.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
+import type { Api } from "../../shared/firecrest/port.ts";
 import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Seal } from "../../shared/seal.ts";
@@ -17,6 +19,7 @@ import { type Actor, audit, remember, replay } from "./access.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { directoryProblem, manifestOf, outputProblems, planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
@@ -82,13 +85,7 @@ export async function acceptJob(
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
-  const outputs = (request.outputs ?? []).map((output) => ({
-    transferId: house.id("tr"),
-    path: output.path,
-    key: output.key ?? `jobs/${id}/${output.path.split("/").filter(Boolean).at(-1)}`,
-    status: "accepted" as const,
-    when: output.when ?? ("always" as const),
-  }));
+  const outputs = planOutputs(house, id, request);
   const record: JobRecord = {
     id,
     system: request.system,
@@ -154,15 +151,6 @@ export async function acceptJob(
   });
 }
 
-/** Outputs that the job shall hash itself, when it ends. */
-export function manifestOf({ outputs = [] }: Pick<JobRequest, "outputs">): { manifest?: { paths: string[] } } {
-  // What becomes an archive is not there yet when the job ends.
-  const paths = outputs
-    .filter(({ path, verify }) => verify === "manifest" && !path.endsWith("/"))
-    .map(({ path }) => path);
-  return paths.length === 0 ? {} : { manifest: { paths } };
-}
-
 /** Where a job calls when it starts and ends. */
 export const pingUrl = (house: House, id: string, token: string): string =>
   `${house.env.PUBLIC_URL ?? ""}/pings/${house.name}/${id}/${token}`;
@@ -181,17 +169,6 @@ function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[
   const known = desk.site.facts()?.systems.map(({ name }) => name);
   if (known === undefined || known.length === 0 || known.includes(system)) return [];
   return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
-}
-
-/** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
-function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
-  return (request.outputs ?? []).flatMap(({ path }, n) => {
-    const absolute = path.startsWith("/") ? path : `${request.workingDirectory ?? "/w"}/${path}`;
-    const problem = checkPath(api, "stage", absolute);
-    return problem === undefined || needsSymlink(api, absolute)
-      ? []
-      : [{ field: `/outputs/${n}/path`, message: problem }];
-  });
 }
 
 function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
@@ -327,6 +304,12 @@ const newTransfer = (id: string, actor: Actor, now: number) =>
     warnings: [],
   }) as const satisfies Partial<TransferRecord>;
 
+/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
+function sourceProblem(api: Api, path: string): string | undefined {
+  if (shapeOf(path) === "directory") return directoryProblem(api, path);
+  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
+}
+
 export async function acceptTransfer(
   desk: Desk,
   actor: Actor,
@@ -338,8 +321,8 @@ export async function acceptTransfer(
   if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
   const { api, account } = desk.site.config();
   const problems = systemProblems(desk, actor, request.system);
-  const unusable = checkPath(api, "stage", request.path);
-  if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
+  const unusable = sourceProblem(api, request.path);
+  if (unusable !== undefined) problems.push({ field: "/path", message: unusable });
   if (request.direction === "upload")
     problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
   if (problems.length > 0 || request.key === undefined) return invalid(problems);

@@ -9,9 +9,10 @@ import type { FileStat, Firecrest, Submission } from "../../shared/firecrest/por
 import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
-import { manifestOf } from "./accept.ts";
 import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
+import { listMatches } from "./listing.ts";
+import { manifestOf } from "./outputs.ts";
 import { submitErrand, verify } from "./proof-work.ts";
 import { clientOf, tokenFrom } from "./site.ts";
 
@@ -56,6 +57,10 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
       case "cancel":
         await firecrest.cancel(work.system, work.schedulerId);
         return { kind: "cancelled" };
+      case "list":
+        return await listMatches(work, firecrest);
+      case "compress":
+        return await pack(work, firecrest);
       case "stage":
         return await stage(work, firecrest);
       case "verify":
@@ -136,13 +141,29 @@ async function defaultDirectory(system: string, jobId: string, firecrest: Firecr
   return `${home.path.replace(/\/+$/, "")}/${user}/firewatch/${jobId}`;
 }
 
+/** A file is told from a directory here: FirecREST would pack either. */
+async function pack(work: Work<"compress">, firecrest: Firecrest): Promise<FarOutcome> {
+  const { system, from, to } = work;
+  const { isDirectory } = await firecrest.files.stat(system, from, { dereference: true });
+  if (!isDirectory)
+    throw new FirecrestError(`${from} is no directory; leave out the slash at the end of its path`, {
+      code: "not_a_directory",
+      retry: "never",
+    });
+  const account = work.account ?? work.site.account;
+  return { kind: "packing", handle: await firecrest.fileJob(system, { op: "compress", from, to }, account) };
+}
+
 async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutcome> {
   const stat: FileStat = await firecrest.files.stat(work.system, work.path, { dereference: true });
   if (stat.isDirectory)
-    throw new FirecrestError(`${work.path} is a directory; compress it to a file first`, {
-      code: "is_a_directory",
-      retry: "never",
-    });
+    throw new FirecrestError(
+      `${work.path} is a directory; ask for it with a slash at the end of its path, and it comes as one archive`,
+      {
+        code: "is_a_directory",
+        retry: "never",
+      },
+    );
   if (stat.size === 0) return { kind: "empty", stat };
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {

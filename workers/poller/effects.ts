@@ -29,6 +29,8 @@ export interface EffectRecord {
     lastError?: string;
     /** Of an `abort`: the R2 upload to give back. */
     uploadId?: string;
+    /** Of a `compress`: the file that it makes. */
+    archive?: string;
     /** Of a `hash`: the small job that it is. */
     errand?: Errand;
     /** Of a `cancel`: the errand to end, where it is not the job itself. */

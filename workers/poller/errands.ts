@@ -10,7 +10,7 @@
  */
 import { LOOKUP_OFFSETS_MS, type LookupVerdict, lookedUp } from "../../shared/domain/effect.ts";
 import { LOST_AFTER_MS } from "../../shared/domain/job.ts";
-import type { TransferRecord } from "../../shared/domain/transfer.ts";
+import { sourceOf, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { HandleState, JobObservation, NameLookup, TrackedJob } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
@@ -78,7 +78,10 @@ export function planHash(house: House, transfer: TransferRecord): void {
   const owner = ownerOf(transfer);
   const underWay = effectsOf(house, owner).find(
     ({ kind, state, doc }) =>
-      kind === "hash" && state !== "done" && state !== "refused" && doc.errand?.paths.includes(transfer.path) === true,
+      kind === "hash" &&
+      state !== "done" &&
+      state !== "refused" &&
+      doc.errand?.paths.includes(sourceOf(transfer)) === true,
   );
   const wanting = [transfer, ...siblingsOf(house, transfer)];
   const id =
@@ -86,7 +89,7 @@ export function planHash(house: House, transfer: TransferRecord): void {
     plan(house, "hash", owner, {
       errand: {
         system: transfer.system,
-        paths: wanting.map(({ path }) => path),
+        paths: wanting.map(sourceOf),
         bytes: wanting.reduce((sum, { size = 0 }) => sum + size, 0),
         ...(transfer.account === undefined ? {} : { account: transfer.account }),
       },

@@ -6,6 +6,7 @@ import type { JobRequest } from "../../shared/contract/job.ts";
 import type { Begun } from "../../shared/contract/rpc.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
+import { sourceOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { type Desk, pingUrl } from "./accept.ts";
@@ -22,6 +23,8 @@ import { debtRecord, transferRecord } from "./transfers.ts";
 export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
+  | { kind: "list"; pattern: string }
+  | { kind: "compress"; from: string; to: string; account?: string }
   | { kind: "stage"; path: string; symlink?: string; account?: string }
   | { kind: "verify"; path: string; wantsHash: boolean; manifests: ManifestPlace[] }
   | { kind: "hash"; id: string; paths: string[]; bytes: number; scheduler?: string; account?: string }
@@ -74,6 +77,9 @@ export type FarOutcome =
     }
   | { kind: "pending"; handle: Handle; workingDirectory?: string }
   | { kind: "cancelled" }
+  /** At most one path more than may be. */
+  | { kind: "listed"; count: number; paths: string[] }
+  | { kind: "packing"; handle: Handle }
   | { kind: "empty"; stat: FileStat }
   | { kind: "staging"; stat: FileStat; handle: Handle }
   | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
@@ -139,6 +145,21 @@ function prepare(
         ? undefined
         : { work: { kind: "cancel", site, system: job.system, schedulerId: job.schedulerId } };
     }
+    case "list": {
+      const transfer = transferRecord(house, record.subject);
+      return transfer?.status !== "accepted" || transfer.pattern === undefined
+        ? undefined
+        : { work: { kind: "list", site, system: transfer.system, pattern: transfer.pattern } };
+    }
+    case "compress": {
+      const transfer = transferRecord(house, record.subject);
+      const { archive } = record.doc;
+      if (transfer?.status !== "accepted" || archive === undefined) return undefined;
+      const { system, path, account } = transfer;
+      const from = path.replace(/\/+$/, "");
+      const work: FarWork = { kind: "compress", site, system, from, to: archive };
+      return { work: account === undefined ? work : { ...work, account } };
+    }
     case "stage": {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined || transfer.status !== "staging") return undefined;
@@ -148,7 +169,7 @@ function prepare(
           kind: "stage",
           site,
           system: transfer.system,
-          path: transfer.path,
+          path: sourceOf(transfer),
           ...(symlink === undefined ? {} : { symlink }),
           ...(account === undefined ? {} : { account }),
         },
@@ -162,7 +183,7 @@ function prepare(
           kind: "verify",
           site,
           system: transfer.system,
-          path: transfer.path,
+          path: sourceOf(transfer),
           wantsHash: transfer.sha256 !== undefined,
           manifests: manifestsOf(house, transfer),
         },

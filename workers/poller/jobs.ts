@@ -11,7 +11,8 @@ import { tagOf } from "../../shared/ids.ts";
 import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
-import { endOutputs, planTidy } from "./transfers.ts";
+import { endOutputs } from "./outputs.ts";
+import { planTidy } from "./transfers.ts";
 
 export function jobRecord(house: House, id: string): JobRecord | undefined {
   const row = house.row<{ doc: string }>("SELECT doc FROM jobs WHERE id = ?", id);

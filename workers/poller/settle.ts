@@ -5,11 +5,13 @@
 import { afterFailure, retryDelayMs } from "../../shared/domain/effect.ts";
 import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
+import { packing } from "./archives.ts";
 import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
 import { errandOver, errandTaken } from "./errands.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { listed } from "./outputs.ts";
 import { cannotProve, verified } from "./proof.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
@@ -53,6 +55,12 @@ export function succeededEffect(
       if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
       break;
     }
+    case "listed":
+      listed(house, record, outcome);
+      break;
+    case "packing":
+      packing(house, record, outcome.handle);
+      break;
     case "empty":
     case "staging":
       staged(house, record, outcome, sealedLink);
@@ -175,6 +183,8 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
       if (fresh !== undefined) failTransfer(house, fresh, failure.code, failure.message);
       break;
     }
+    case "list":
+    case "compress":
     case "verify":
       if (transfer !== undefined) failTransfer(house, transfer, failure.code, failure.message);
       break;

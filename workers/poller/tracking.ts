@@ -5,9 +5,11 @@
 import { isByteEffect } from "../../shared/domain/effect.ts";
 import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
 import { nextHandleLookMs } from "../../shared/domain/pace.ts";
+import { sourceOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
+import { lostArchive, packed } from "./archives.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
 import { errandLooked, errandName, errandSeen, errandSubmission, trackedErrands } from "./errands.ts";
@@ -246,6 +248,7 @@ async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState)
     if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
     else if (fresh.kind === "submit") applySubmission(house, fresh, state);
     else if (fresh.kind === "hash") errandSubmission(house, fresh, state);
+    else if (fresh.kind === "compress") packed(house, fresh, state);
     else move(house, fresh, state.state === "failed" ? "refused" : "done");
   });
 }
@@ -316,6 +319,10 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
   const { house, site } = desk;
   const record = effect(house, id);
   if (record?.state !== "unknown") return;
+  if (record.kind === "compress") {
+    house.change(() => lostArchive(house, record));
+    return;
+  }
   const wait = site.take(2, "user");
   house.change(() => house.due("effect", id, wait ?? house.now() + 60_000));
   if (wait !== undefined) return;
@@ -348,11 +355,11 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
-      const handle = await firecrest.findStaged(transfer.system, transfer.symlink ?? transfer.path, sentAt);
+      const handle = await firecrest.findStaged(transfer.system, transfer.symlink ?? sourceOf(transfer), sentAt);
       const stat =
         handle === undefined
           ? undefined
-          : await firecrest.files.stat(transfer.system, transfer.path, { dereference: true });
+          : await firecrest.files.stat(transfer.system, sourceOf(transfer), { dereference: true });
       siteAnswered(house);
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),

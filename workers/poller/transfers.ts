@@ -4,18 +4,21 @@ import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedTransfer, type LinkState } from "../../shared/contract/states.ts";
 import type { Transfer, TransfersQuery } from "../../shared/contract/transfer.ts";
 import { retryDelayMs } from "../../shared/domain/effect.ts";
-import { type Announcement, isWanted, type JobRecord } from "../../shared/domain/job.ts";
+import type { Announcement } from "../../shared/domain/job.ts";
+import { shapeOf } from "../../shared/domain/output.ts";
 import {
   LOST_STAGINGS_MAX,
   linkMoved,
   moved,
+  sourceOf,
   type TransferRecord,
   type TransferStep,
   viewTransfer,
 } from "../../shared/domain/transfer.ts";
-import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import { checkPath, linkBeside, needsSymlink } from "../../shared/firecrest/paths.ts";
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
+import { leaveArchive, startArchive } from "./archives.ts";
 import { effectsOf, move, plan, withdraw } from "./effects.ts";
 import { leaveErrand } from "./errands.ts";
 import type { House } from "./house.ts";
@@ -52,13 +55,15 @@ export function isKeyTaken(house: House, key: string): boolean {
   return house.row("SELECT 1 FROM transfers WHERE key = ? AND live = 1", key) !== undefined;
 }
 
-export function insertTransfer(house: House, record: TransferRecord): void {
+/** A new row, or a known transfer under another key. Only one live row may have a key: a second one is never live. */
+export function insertTransfer(house: House, record: TransferRecord, { live = true } = {}): void {
   house.run(
-    "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, 1, ?)",
+    "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET key = excluded.key, live = excluded.live, doc = excluded.doc",
     record.id,
     record.jobId ?? null,
     record.key,
     record.status,
+    live ? 1 : 0,
     JSON.stringify(record),
   );
 }
@@ -104,29 +109,31 @@ function endTransfer(house: House, record: TransferRecord): void {
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
   if (record.symlink !== undefined) planTidy(house, record.id, record.system, [record.symlink]);
   leaveErrand(house, record);
+  leaveArchive(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
 }
 
 /** Files that we made on the HPC side go. */
-export function planTidy(house: House, subject: string, system: string, paths: string[]): void {
-  plan(house, "tidy", subject, { tidy: { system, paths } });
+export function planTidy(house: House, subject: string, system: string, paths: string[], delayMs = 0): void {
+  plan(house, "tidy", subject, { delayMs, tidy: { system, paths } });
 }
 
 export function failTransfer(house: House, record: TransferRecord, reason: string, detail: string): TransferRecord {
   return applyTransfer(house, moved(record, "failed", house.now(), { reason, detail }));
 }
 
-/** The transfer's own work begins: a staging is planned and its debt opened, together. */
+/** The transfer's own work begins: a staging is planned and its debt opened, together. A directory is packed first. */
 export function startDownload(house: House, record: TransferRecord, api: Api): TransferRecord {
-  const unusable = checkPath(api, "stage", record.path);
-  if (unusable !== undefined && !needsSymlink(api, record.path)) {
+  if (record.archive === undefined && shapeOf(record.path) === "directory") return startArchive(house, record, api);
+  const unusable = checkPath(api, "stage", sourceOf(record));
+  if (unusable !== undefined && !needsSymlink(api, sourceOf(record))) {
     return failTransfer(house, record, "invalid_path", `The path ${unusable}.`);
   }
   const { waiting: _, ...ready } = record;
   // An awkwardly named file is staged through a link beside it; on record before it is made, so that it is always removed.
   return planStaging(
     house,
-    unusable === undefined ? ready : { ...ready, symlink: linkBeside(record.path, tagOf(record.id)) },
+    unusable === undefined ? ready : { ...ready, symlink: linkBeside(sourceOf(record), tagOf(record.id)) },
   );
 }
 
@@ -165,28 +172,6 @@ export function stageLater(house: House, record: TransferRecord): TransferRecord
     );
   const again: TransferRecord = { ...record, status: "staged", lostStagings };
   return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
-}
-
-/** Called when a job ends: wanted outputs start, others are cancelled. */
-export function endOutputs(house: House, job: JobRecord): void {
-  const api = (house.meta("api") ?? "v1") as Api;
-  for (const output of job.outputs) {
-    const record = transferRecord(house, output.transferId);
-    if (record === undefined || record.waiting !== true) continue;
-    if (!isWanted(output.when, job.status)) {
-      applyTransfer(
-        house,
-        moved(record, "cancelled", house.now(), {
-          reason: "not_wanted",
-          detail: `Only fetched on ${output.when}; the job ${job.status}.`,
-        }),
-      );
-      continue;
-    }
-    const resolved = resolvePath(job.workingDirectory, output.path);
-    if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
-    else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
-  }
 }
 
 // ------------------------------------------------------------------------------------------------------------------ debts
