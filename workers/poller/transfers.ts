@@ -3,7 +3,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedTransfer, type LinkState } from "../../shared/contract/states.ts";
 import type { Transfer, TransfersQuery } from "../../shared/contract/transfer.ts";
-import { retryDelayMs } from "../../shared/domain/effect.ts";
+import { DEADLINE_MS, retryDelayMs } from "../../shared/domain/effect.ts";
 import type { Announcement } from "../../shared/domain/job.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
 import {
@@ -107,10 +107,19 @@ function endTransfer(house: House, record: TransferRecord): void {
   if (record.status !== "stored" && record.upload !== undefined)
     plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
-  if (record.symlink !== undefined) planTidy(house, record.id, record.system, [record.symlink]);
+  if (record.symlink !== undefined)
+    planTidy(house, record.id, record.system, [record.symlink], linkDelayMs(house, record));
   leaveErrand(house, record);
   leaveArchive(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
+}
+
+/** A staging that was sent and not answered may still be about to make its link: that is removed when it can make none any more. */
+function linkDelayMs(house: House, { id }: TransferRecord): number {
+  const underWay = effectsOf(house, id).some(
+    ({ kind, state, doc }) => kind === "stage" && state === "sent" && doc.handle === undefined,
+  );
+  return underWay ? DEADLINE_MS.stage + 60_000 : 0;
 }
 
 /** Files that we made on the HPC side go. */
