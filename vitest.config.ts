@@ -4,7 +4,8 @@ import { defineConfig } from "vitest/config";
 /**
  * `unit`: pure code and local programs in Node. `poller`: the Tracker inside workerd. `journeys`: the three real Workers
  * built from wrangler.toml, driven from outside. `slurm`: the same on a real Slurm, where one is up and FIREWATCH_SLURM=1.
- * `conformance`: the official Python client on the embedded FirecREST, with FIREWATCH_CONFORMANCE=1.
+ * `conformance`: the official Python client on the embedded FirecREST, with FIREWATCH_CONFORMANCE=1. `live`: reads from the
+ * site that FIREWATCH_LIVE_URL names.
  */
 export default defineConfig({
   test: {
@@ -47,13 +48,16 @@ export default defineConfig({
           name: "journeys",
           environment: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/tracker/**", "test/slurm/**", "test/conformance/**"],
+          exclude: ["test/tracker/**", "test/slurm/**", "test/conformance/**", "test/live/**"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
       },
       {
         test: { name: "conformance", environment: "node", include: ["test/conformance/**/*.test.ts"] },
+      },
+      {
+        test: { name: "live", environment: "node", include: ["test/live/**/*.test.ts"] },
       },
       {
         test: {

@@ -1,7 +1,20 @@
 /** docs/benchmarks.md: the newest result of every benchmark, with the machine that made it. */
-import { readdir, readFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markdownTable, type Table } from "./table.ts";
+
+/** All benchmarks, as they stand on the page. */
+export const BENCH_NAMES = [
+  "requests",
+  "latency",
+  "inbound",
+  "deliveries",
+  "many-jobs",
+  "cost",
+  "bytes",
+  "copy-loop",
+] as const;
+export type BenchName = (typeof BENCH_NAMES)[number];
 
 /** What `run.ts` keeps of one run. */
 export interface Result extends Table {
@@ -30,14 +43,11 @@ they say so and go on. Everything runs in the local runtime (workerd, Miniflare)
 code there, not how fast Cloudflare is. Counts of requests, rows and messages hold anywhere. What it all costs: [cost.md](cost.md).
 `;
 
-export async function benchmarksPage(folder: string, order: readonly string[]): Promise<string> {
-  const files = await readdir(folder);
-  const results = await Promise.all(
-    order
-      .filter((name) => files.includes(`${name}.json`))
-      .map(async (name) => JSON.parse(await readFile(join(folder, `${name}.json`), "utf8")) as Result),
-  );
-  return `${[HEAD, ...results.map(section)].join("\n")}`;
+export function benchmarksPage(): string {
+  const results = BENCH_NAMES.map((name) => join(import.meta.dirname, "results", `${name}.json`))
+    .filter((file) => existsSync(file))
+    .map((file) => JSON.parse(readFileSync(file, "utf8")) as Result);
+  return [HEAD, ...results.map(section)].join("\n");
 }
 
 function section(result: Result): string {

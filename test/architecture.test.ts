@@ -23,20 +23,21 @@ const ROOMS: Record<string, Room> = {
   firecrest: { files: /^shared\/firecrest\//, rooms: ["contract", "clock"], packages: ["zod"] },
   webhooks: { files: /^shared\/webhooks\//, rooms: ["contract", "clock"], packages: ["jose"] },
   egress: { files: /^shared\/egress\//, rooms: ["contract", "clock"], packages: [] },
+  chat: { files: /^shared\/chat\//, rooms: ["contract", "clock", "webhooks"], packages: [] },
   api: {
     files: /^workers\/api\//,
-    rooms: ["contract", "clock", "problem", "log", "domain", "webhooks", "egress"],
+    rooms: ["contract", "clock", "problem", "log", "domain", "webhooks", "egress", "chat"],
     packages: ["hono", "@hono/zod-openapi"],
   },
   poller: {
     files: /^workers\/poller\//,
-    rooms: ["contract", "clock", "problem", "log", "seal", "domain", "firecrest", "webhooks", "egress"],
+    rooms: ["contract", "clock", "problem", "log", "seal", "domain", "firecrest", "webhooks", "egress", "chat"],
     packages: ["cloudflare:workers"],
   },
   transfer: { files: /^workers\/transfer\//, rooms: ["contract", "clock", "log", "egress"], packages: [] },
   local: {
     files: /^local\//,
-    rooms: ["contract", "clock", "problem", "log", "firecrest", "webhooks"],
+    rooms: ["contract", "clock", "problem", "log", "firecrest", "webhooks", "chat"],
     packages: [
       "hono",
       "@hono/node-server",

@@ -50,6 +50,7 @@ export const TABLE_WORDS: Record<string, string> = {
   requests: "Idempotency keys with the answer that a replay gets.",
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",
+  links: "Share links: the hash of each token, and what it leads to until when.",
   audit: "Who did what.",
   dead: "Messages that ended in a dead-letter queue.",
 };

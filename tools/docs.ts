@@ -1,10 +1,11 @@
 /**
- * `npm run docs`: writes what the code knows into docs/: `openapi.json` as a whole, and the tables between the markers of
+ * `npm run docs`: writes what the code knows into docs/: `openapi.json` and `benchmarks.md` as a whole, and the tables between the markers of
  * `events.md`, `storage.md` and `firecrest.md`. `--check` writes nothing and fails when a file says something else than the code.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { benchmarksPage } from "../bench/page.ts";
 import { DEFAULT_LIMITS, type Site } from "../local/firecrest/site.ts";
 import { memoryStore } from "../local/firecrest/store.ts";
 import { createV1 } from "../local/firecrest/v1/app.ts";
@@ -151,6 +152,7 @@ function fill(text: string, blocks: Record<string, string>): string {
 
 const FILES: Record<string, (now: string) => string> = {
   "openapi.json": openApi,
+  "benchmarks.md": benchmarksPage,
   "events.md": (now) =>
     fill(now, {
       types: eventTypes(),

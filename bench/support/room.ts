@@ -5,6 +5,8 @@ import { World, type WorldOptions } from "../../test/tracker/world.ts";
 export interface Counts {
   rowsRead: number;
   rowsWritten: number;
+  /** Rows of tables that were written, however many indexes name them: part of `rowsWritten`. */
+  tableRows: number;
   /** Each time is a row written too; not part of `rowsWritten`. */
   alarmsSet: number;
   /** Messages taken from each queue. */
@@ -37,6 +39,8 @@ export interface Room {
   requests: SiteRequest[];
   /** Since the room was opened. */
   counts(): Counts;
+  /** A write of the scenario's own, which is not counted. */
+  aside(query: string, ...bindings: SqlStorageValue[]): void;
 }
 
 const CLASS_A = new Set(["put", "list", "createMultipartUpload", "uploadPart", "complete"]);
@@ -72,11 +76,19 @@ export async function openRoom(state: DurableObjectState, env: RoomEnv, options:
       (total, [name, n]) => (methods.has(name.slice(kind.length + 1)) && name.startsWith(kind) ? total + n : total),
       0,
     );
+  const changes = () => state.storage.sql.exec<{ n: number }>("SELECT total_changes() AS n").one().n;
+  let aside = 0;
   return {
     world,
     requests,
+    aside(query, ...bindings) {
+      const before = changes();
+      state.storage.sql.exec(query, ...bindings);
+      aside += changes() - before;
+    },
     counts: () => ({
       ...sql.counts(),
+      tableRows: changes() - aside,
       alarmsSet: world.alarmsSet,
       messages: { ...messages },
       kvReads: sum("kv", new Set(["get", "getWithMetadata", "list"])),
@@ -98,6 +110,7 @@ export function difference(after: Counts, before: Counts): Counts {
     messages,
     rowsRead: minus("rowsRead"),
     rowsWritten: minus("rowsWritten"),
+    tableRows: minus("tableRows"),
     alarmsSet: minus("alarmsSet"),
     kvReads: minus("kvReads"),
     kvWrites: minus("kvWrites"),

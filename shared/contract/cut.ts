@@ -24,6 +24,3 @@ export function partBytesFor(totalBytes: number): number {
   const smallestThatFits = Math.ceil(totalBytes / MAX_PARTS / PART_STEP_BYTES) * PART_STEP_BYTES;
   return Math.max(preferred, smallestThatFits);
 }
-
-/** How many parts a file has. An empty one has none. */
-export const partCount = (totalBytes: number): number => Math.ceil(totalBytes / partBytesFor(totalBytes));

@@ -58,6 +58,12 @@ export type HookParam = z.infer<typeof HookParam>;
 
 export const ParamName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "must be a name of at most 64 characters");
 
+/**
+ * What makes two messages the same one: their values at these places. For senders that name no message, or that say the same
+ * thing again in other words; without it, the sender's own message id counts.
+ */
+const Dedupe = z.array(From).min(1).max(8);
+
 /** For source `hmac`: how the sender signs. */
 export const HmacConfig = z.strictObject({
   header: z.string().max(64),
@@ -87,6 +93,7 @@ export const HookRequestBody = z
     hmac: HmacConfig.optional(),
     oidc: OidcConfig.optional(),
     filter: z.array(FilterTerm).max(50).optional(),
+    dedupe: Dedupe.optional(),
     params: z.record(ParamName, HookParam).optional(),
     /** A job or transfer request in which `"{param}"` may stand as a whole value where design allows it. */
     target: z.union([
@@ -111,6 +118,7 @@ export const Hook = z
     hmac: HmacConfig.optional(),
     oidc: OidcConfig.optional(),
     filter: z.array(FilterTerm).optional(),
+    dedupe: Dedupe.optional(),
     params: z.record(z.string(), HookParam).optional(),
     target: z.unknown(),
     sample: z.unknown().optional(),

@@ -10,7 +10,9 @@ import type { Connection, ConnectionRequest, SystemView } from "./connection.ts"
 import type { Event, EventsQuery } from "./event.ts";
 import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
+import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
+import type { OpenReceipt } from "./receipt.ts";
 import type {
   DeliveriesQuery,
   Delivery,
@@ -85,6 +87,8 @@ export interface TrackerApi {
   metrics(caller: Caller): Promise<Answer<Metric[]>>;
   /** JWKS of the connection's signing keys; undefined when there is no such connection. */
   webhookKeys(): Promise<{ keys: Record<string, unknown>[] } | undefined>;
+  /** Signs with a new key; the one before stays published, and signs callbacks beside it for a while. */
+  rotateSigningKey(caller: Caller, origin: Origin): Promise<Answer<{ kid: string; previousValidUntil: string }>>;
 
   addKey(caller: Caller, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>>;
   keys(caller: Caller): Promise<Answer<Page<Key>>>;
@@ -131,6 +135,13 @@ export interface TrackerApi {
   transfers(caller: Caller, query: TransfersQuery): Promise<Answer<Page<Transfer>>>;
   transfer(caller: Caller, id: string): Promise<Answer<Transfer>>;
   cancelTransfer(caller: Caller, id: string, origin: Origin): Promise<Answer<Transfer>>;
+  /** Signed; of a stored transfer only. */
+  receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
+
+  // Share links
+  addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
+  links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
+  removeLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Events and callbacks
   events(caller: Caller, query: EventsQuery): Promise<Answer<Page<Event>>>;
@@ -226,6 +237,8 @@ export interface PollerApi {
     operation: string,
     input: Record<string, unknown>,
   ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+  /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
+  openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 }
@@ -315,4 +328,32 @@ export interface TrackerWork {
   /** Records stored parts (also renews the effect's deadline). `go: false`: cancelled meanwhile, stop. */
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
   finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Between the consumer of `callbacks` and a chat workspace: how a message that people see gets there.
+
+/** What posts as this workspace's bot. Secrets: held while one batch is posted, never stored, logged or shown. */
+export interface ChatBot {
+  platform: "slack" | "mattermost";
+  token: string;
+  /** Of the API; a Mattermost server's own address. Absent: the deployment's `SLACK_API_URL`. */
+  url?: string;
+  /** Signs what buttons carry (`shared/chat/click.ts`). Whoever receives a click verifies with the same. */
+  clickKey: string;
+}
+
+export interface ChatWorkspace {
+  /** Undefined: there is no such workspace, or its bot was removed. */
+  bot(): Promise<ChatBot | undefined>;
+}
+
+/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+export interface ChatTarget {
+  workspace: string;
+  platform: "slack" | "mattermost";
+  channelId: string;
+  jobId?: string;
+  /** Default `job.*`. */
+  events?: string[];
 }

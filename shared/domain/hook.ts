@@ -41,6 +41,12 @@ export function mapInbound(hook: HookMapping, inbound: Inbound): Mapped {
   return problems.length > 0 ? mapped : { ...mapped, ...compose(hook.target, (name) => values.get(name)) };
 }
 
+/** What makes this message itself, where the hook says which values do; undefined where one of them is missing. */
+export function identityOf({ dedupe }: Pick<Hook, "dedupe">, inbound: Inbound): string | undefined {
+  const parts = dedupe?.map((from) => read(from, inbound).values);
+  return parts?.every((values) => values.length > 0) ? JSON.stringify(parts) : undefined;
+}
+
 /** What the Tracker is told. */
 export function resultOf({ passed, problems, request }: Mapped): VerifiedInbound["result"] {
   if (!passed) return { outcome: "filtered" };
@@ -79,6 +85,7 @@ export function checkHook(hook: HookRequestBody): FieldProblem[] {
       ...found(`/filter/${i}/from`, problemOfFrom(term.from, hook.source)),
       ...found(`/filter/${i}/value`, term.op === "matches" ? problemOfPattern(String(term.value)) : undefined),
     ]),
+    ...(hook.dedupe ?? []).flatMap((from, i) => found(`/dedupe/${i}`, problemOfFrom(from, hook.source))),
     ...params.flatMap(([name, param]) => checkParam(name, param, hook.source)),
     ...misplaced(kind, template, new Set(params.map(([name]) => name))),
   ];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { floorMs, nextHandleLookMs, nextRoundAt, wantsEveryMs } from "./pace.ts";
+import { expectedRequests, floorMs, nextHandleLookMs, nextRoundAt, wantsEveryMs } from "./pace.ts";
 
 const T0 = 1_800_000_000_000;
 const job = (changedAgoMs: number, facts: object = {}) => ({
@@ -22,11 +22,23 @@ describe("the pace of rounds", () => {
     expect(wantsEveryMs(job(86_400_000, { startedAt: T0 - 3_590_000, timeLimitSeconds: 3600 }), T0)).toBe(10_000);
   });
   it("asks for no round when nothing is live", () => {
-    expect(nextRoundAt([], 60, T0, 0.5)).toBeUndefined();
+    expect(nextRoundAt([], { requestsPerMinute: 60 }, T0, 0.5)).toBeUndefined();
   });
   it("follows the most impatient job, never below the floor", () => {
-    expect(nextRoundAt([job(86_400_000), job(0)], 6000, T0, 0.5)).toBe(T0 + 1_000);
-    expect(nextRoundAt([job(0)], 30, T0, 0.5)).toBe(T0 + 24_000);
+    expect(nextRoundAt([job(86_400_000), job(0)], { requestsPerMinute: 6000 }, T0, 0.5)).toBe(T0 + 1_000);
+    expect(nextRoundAt([job(0)], { requestsPerMinute: 30 }, T0, 0.5)).toBe(T0 + 24_000);
+  });
+  it("lets cheap rounds come sooner, as long as they use half of the budget at most", () => {
+    expect(nextRoundAt([job(0)], { requestsPerMinute: 60, lastRound: 1 }, T0, 0.5)).toBe(T0 + 2_000);
+    expect(nextRoundAt([job(0)], { requestsPerMinute: 60, lastRound: 3 }, T0, 0.5)).toBe(T0 + 6_000);
+    for (const perMinute of [6, 30, 60, 600])
+      for (const requests of [1, 2, 3, 6, 25])
+        expect((60_000 / floorMs(perMinute, requests)) * requests).toBeLessThanOrEqual(perMinute / 2);
+    // A round that failed before it asked anything is no reason to ask at once.
+    expect(floorMs(60, 0)).toBe(floorMs(60, 1));
+  });
+  it("asks the budget for one request more than the last round took, and never for more than six", () => {
+    expect([undefined, 0, 1, 5, 6, 25].map(expectedRequests)).toEqual([6, 1, 2, 6, 6, 6]);
   });
   it("looks at pending tasks soon, then less and less often", () => {
     expect(nextHandleLookMs(0, 6000)).toBe(400);

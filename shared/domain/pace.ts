@@ -1,8 +1,15 @@
 /** When to look again: pure timing of poll rounds. All times in ms. */
 
-/** A round costs at most six requests and may use half of the budget, so this is the shortest interval, in ms. */
-export const floorMs = (requestsPerMinute: number): number =>
-  Math.max(1_000, Math.ceil((6 * 60_000) / (requestsPerMinute / 2)));
+/** What a round may ask of a site at most, and what one is expected to ask while none has been seen. */
+export const ROUND_REQUESTS = 6;
+
+/** Rounds may use half of the budget: the shortest interval for rounds that cost as much as the last one did, in ms. */
+export const floorMs = (requestsPerMinute: number, roundRequests: number = ROUND_REQUESTS): number =>
+  Math.max(1_000, Math.ceil((Math.max(1, roundRequests) * 60_000) / (requestsPerMinute / 2)));
+
+/** What to ask the budget for before a round: what the last one cost, and one for something new. */
+export const expectedRequests = (lastRound: number | undefined): number =>
+  Math.min(ROUND_REQUESTS, (lastRound ?? ROUND_REQUESTS) + 1);
 
 /** By time since the job last changed: news follows news. */
 const STEPS: readonly { youngerThanMs: number; everyMs: number }[] = [
@@ -36,16 +43,22 @@ export function wantsEveryMs(job: Paced, now: number): number {
   return toLimit < NEAR_LIMIT_MS ? Math.min(byAge, 10_000) : byAge;
 }
 
+export interface Spending {
+  requestsPerMinute: number;
+  /** What the last round of this system asked of the site; absent before the first. */
+  lastRound?: number | undefined;
+}
+
 /** When the next round of a system is due; undefined when no job needs one. `random` in [0, 1) spreads connections. */
 export function nextRoundAt(
   jobs: readonly Paced[],
-  requestsPerMinute: number,
+  { requestsPerMinute, lastRound }: Spending,
   now: number,
   random: number,
 ): number | undefined {
   if (jobs.length === 0) return undefined;
   const wanted = jobs.reduce((least, job) => Math.min(least, wantsEveryMs(job, now)), Number.POSITIVE_INFINITY);
-  return now + Math.max(floorMs(requestsPerMinute), wanted) * (0.9 + 0.2 * random);
+  return now + Math.max(floorMs(requestsPerMinute, lastRound), wanted) * (0.9 + 0.2 * random);
 }
 
 /** Interval between looks at a pending task or staging, by how long it has been pending. */

@@ -29,8 +29,8 @@ export type AttemptVerdict =
   | { outcome: "delivered"; disable: boolean }
   /** `laneDelayMs`: what the receiver asked for holds for every other delivery to it, too. `location`: of a redirect. */
   | { outcome: "retry"; minDelayMs: number; laneDelayMs: number; location?: string }
-  /** The receiver is gone for good, or asked for no more. */
-  | { outcome: "disable" }
+  /** The receiver is gone for good, or asked for no more. `reason`: a sentence for its owner, where there is one. */
+  | { outcome: "disable"; reason?: string }
   /** The receiver does not want this one message. */
   | { outcome: "abort" };
 

@@ -140,6 +140,20 @@ describe("a site that misbehaves", () => {
       await endsWell(world, id);
     }));
 
+  it("stages anew, and leaves the lost one to expire, where the site will not list its tasks", () =>
+    inWorld(async (world) => {
+      world.firecrest.faults.add({
+        kind: "lost_answer",
+        match: { method: "POST", path: "/storage/xfer-external/download" },
+        count: 1,
+      });
+      world.firecrest.faults.add({ kind: "error", status: 403, match: { method: "GET", path: "/tasks$" } });
+      const { id } = await world.submit({ script: SCRIPT, outputs: OUTPUTS });
+      await endsWell(world, id);
+      const debts = world.house.rows<{ doc: string }>("SELECT doc FROM debts ORDER BY id");
+      expect(debts.map(({ doc }) => JSON.parse(doc).state)).toEqual(["expires", "released"]);
+    }));
+
   it("copies a staged file whose read is cut in the middle", () =>
     inWorld(async (world) => {
       world.firecrest.faults.add({ kind: "staged_read_cut", bytes: 3, count: 2 });

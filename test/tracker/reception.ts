@@ -2,8 +2,8 @@
 import { Webhook } from "standardwebhooks";
 import { vi } from "vitest";
 import type { Event } from "../../shared/contract/event.ts";
-import { webhookKeys } from "../../workers/poller/connections.ts";
 import * as deliveries from "../../workers/poller/deliveries.ts";
+import { webhookKeys } from "../../workers/poller/signing.ts";
 import { attend } from "../../workers/poller/tracking.ts";
 import type { Hit, World } from "./world.ts";
 

@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { SubscriptionRequest } from "../../shared/contract/subscription.ts";
 import { attempt } from "../../workers/poller/callbacks.ts";
-import { signingKey } from "../../workers/poller/connections.ts";
 import * as deliveries from "../../workers/poller/deliveries.ts";
 import * as lanes from "../../workers/poller/lanes.ts";
+import { signingKeys } from "../../workers/poller/signing.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import {
   ACTOR,
@@ -317,10 +317,10 @@ describe("when it goes wrong", () => {
     inWorld(async (world) => {
       const { id } = await world.receive("r", ok);
       const sent = send(world, id);
-      const key = await signingKey(world.desk);
+      const keys = await signingKeys(world.desk);
       const [leased] = await lanes.lease(world.house, world.desk.seal);
       await attempt(leased as lanes.Lease, {
-        signingKey: key,
+        signingKeys: keys,
         connection: world.house.name,
         egress: world.egress,
         now: world.house.now,

@@ -2,9 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { createEgress } from "../../shared/egress/egress.ts";
 import { attempt } from "../../workers/poller/callbacks.ts";
-import { signingKey, webhookKeys } from "../../workers/poller/connections.ts";
 import * as deliveries from "../../workers/poller/deliveries.ts";
 import type * as lanes from "../../workers/poller/lanes.ts";
+import { signingKeys, webhookKeys } from "../../workers/poller/signing.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import { ACTOR, delivery, fails, HOUR_MS, ok, send, verifiesWith, verifiesWithPublishedKeys } from "./reception.ts";
 import { type Hit, inWorld } from "./world.ts";
@@ -128,7 +128,7 @@ describe("trust", () => {
         resolve: async () => ({ addresses: ["10.0.0.1"], aliases: [] }),
       });
       const texts = new Set<string | undefined>();
-      const key = await signingKey(world.desk);
+      const keys = await signingKeys(world.desk);
       const lease = (url: string): lanes.Lease => ({
         delivery: "dlv",
         attempt: 1,
@@ -143,7 +143,7 @@ describe("trust", () => {
       for (const url of INSIDE) {
         expect([url, egress.refusal(url)]).not.toEqual([url, undefined]);
         texts.add(
-          (await attempt(lease(url), { signingKey: key, connection: "c", egress, now: world.house.now })).error,
+          (await attempt(lease(url), { signingKeys: keys, connection: "c", egress, now: world.house.now })).error,
         );
       }
       // A good name that was turned to a private address after it was registered.
@@ -151,7 +151,7 @@ describe("trust", () => {
       texts.add(
         (
           await attempt(lease("https://good.example.com/"), {
-            signingKey: key,
+            signingKeys: keys,
             connection: "c",
             egress,
             now: world.house.now,

@@ -13,6 +13,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { linkRoutes } from "./routes/links.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { schemaRoutes } from "./routes/schemas.ts";
@@ -33,16 +34,19 @@ export function createApp(deps: Deps): App {
     description: "An API key (`fw_…`), an OIDC token of a bound identity, or the deployment's ADMIN_TOKEN.",
   });
   app.use(oneLine(deps), fixedHeaders, objectsHostOnly(deps));
-  app.use("/v1/*", async (c, next) => {
+  const perAddress: MiddlewareHandler<AppEnv> = async (c, next) => {
     const address = addressOf(c.req.raw);
     if (address !== undefined) await spend(deps.callers, CALLERS, `address:${address}`);
     await next();
-  });
+  };
+  app.use("/v1/*", perAddress);
+  app.use("/links/*", perAddress);
 
   jobRoutes(routes);
   transferRoutes(routes);
   objectRoutes(routes);
   uploadRoutes(routes);
+  linkRoutes(routes);
   eventRoutes(routes);
   schemaRoutes(routes);
   subscriptionRoutes(routes);
@@ -111,7 +115,8 @@ const fixedHeaders: MiddlewareHandler<AppEnv> = async (c, next) => {
 function objectsHostOnly(deps: Deps): MiddlewareHandler<AppEnv> {
   return async function objectsHost(c, next) {
     const isThere = deps.objectsHost !== undefined && new URL(c.req.url).host === deps.objectsHost;
-    const isRead = /^\/v1\/connections\/[^/]+\/objects\/./.test(c.req.path) && ["GET", "HEAD"].includes(c.req.method);
+    const isObject = /^(\/v1\/connections\/[^/]+\/objects|\/links)\/./.test(c.req.path);
+    const isRead = isObject && ["GET", "HEAD"].includes(c.req.method);
     if (isThere && !isRead) throw new Problem("not_found");
     await next();
   };

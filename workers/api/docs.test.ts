@@ -4,6 +4,8 @@ import { Connection, ConnectionRequest } from "../../shared/contract/connection.
 import { Event } from "../../shared/contract/event.ts";
 import { Hook, HookOutcome, HookRequestBody } from "../../shared/contract/hook.ts";
 import { Job, JobRequest, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import { LinkRequest, NewShareLink } from "../../shared/contract/link.ts";
+import { Receipt } from "../../shared/contract/receipt.ts";
 import { Subscription, SubscriptionRequest } from "../../shared/contract/subscription.ts";
 import { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { z } from "../../shared/contract/words.ts";
@@ -36,6 +38,9 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   watchRequest: WatchRequest,
   transferRequest: TransferRequest,
   transfer: Transfer,
+  receipt: Receipt,
+  linkRequest: LinkRequest,
+  newLink: NewShareLink,
   event: Event,
   connectionRequest: ConnectionRequest,
   connection: Connection,

@@ -34,6 +34,8 @@ export interface AnswerShape {
   example?: unknown;
   /** Default `application/json`. */
   contentType?: string;
+  /** What else a caller may ask for with `Accept`, by content type. */
+  also?: Record<string, z.ZodType>;
   headers?: Record<string, string>;
 }
 

@@ -13,6 +13,7 @@ const PARAMS: Record<string, z.ZodType> = {
   name: PlainName.describe("A name of your choice."),
   key: z.string().describe("The object's key; it may hold slashes.").openapi({ example: "runs/42/out.nc" }),
   type: z.string().describe("An event type.").openapi({ example: "job.succeeded" }),
+  token: z.string().describe("As it stands in the address of a share link."),
   part: z.string().describe("1 to 10,000.").openapi({ example: "1" }),
 };
 
@@ -89,11 +90,14 @@ function bodyOf(spec: Spec<z.ZodObject, z.ZodType>) {
   };
 }
 
-function answer({ description, schema, example, contentType, headers }: AnswerShape) {
+function answer({ description, schema, example, contentType, also, headers }: AnswerShape) {
   return {
     description,
     ...(schema && {
-      content: { [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) } },
+      content: {
+        [contentType ?? "application/json"]: { schema, ...(example !== undefined && { example }) },
+        ...Object.fromEntries(Object.entries(also ?? {}).map(([type, other]) => [type, { schema: other }])),
+      },
     }),
     ...(headers && {
       headers: z.object(

@@ -29,17 +29,17 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
   const { connection } = CallbackMessage.parse(body);
   const tracker = env.TRACKER.getByName(connection);
   const egress = egressFrom(env, log);
-  let signingKey: PrivateJwk | undefined;
+  let signingKeys: PrivateJwk[] = [];
   await postDue({
     lease: async () => {
-      const leased = (await tracker.lease()) as { leases: Lease[]; signingKey: PrivateJwk } | undefined;
-      signingKey = leased?.signingKey ?? signingKey;
+      const leased = (await tracker.lease()) as { leases: Lease[]; signingKeys: PrivateJwk[] } | undefined;
+      signingKeys = leased?.signingKeys ?? signingKeys;
       return leased?.leases ?? [];
     },
     report: async (reports, unposted) => void (await tracker.report(reports, unposted)),
     attempt: async (lease) => {
       const result = await attempt(lease, {
-        signingKey,
+        signingKeys,
         connection,
         egress,
         now: systemNow,
@@ -143,14 +143,14 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
 export async function attempt(
   lease: Lease,
   deps: {
-    signingKey: PrivateJwk | undefined;
+    signingKeys: readonly PrivateJwk[];
     connection: string;
     egress: Egress;
     now: Now;
     publicUrl?: string | undefined;
   },
 ): Promise<AttemptReport> {
-  const { signingKey, connection, egress, now, publicUrl } = deps;
+  const { signingKeys, connection, egress, now, publicUrl } = deps;
   const at = now();
   const report = (answer: AttemptAnswer, facts: Partial<AttemptReport>): AttemptReport => ({
     delivery: lease.delivery,
@@ -164,7 +164,7 @@ export async function attempt(
     const { body, contentType } = render(lease, connection, publicUrl);
     const signature = await sign(
       { id: lease.eventId, timestampSeconds: Math.floor(at / 1000), body: utf8(body) },
-      { secrets: lease.secrets, ed25519: signingKey === undefined ? [] : [signingKey] },
+      { secrets: lease.secrets, ed25519: signingKeys },
     );
     const headers = {
       ...lease.headers,

@@ -1,24 +1,17 @@
 /** The connection itself: made, checked, shown, removed. */
 
-import { rfc3339, systemRandom } from "../../shared/clock.ts";
+import { rfc3339 } from "../../shared/clock.ts";
 import type { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
 import type { Answer, FieldProblem, Origin } from "../../shared/contract/rpc.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import {
-  generateSigningKey,
-  type JwksEntry,
-  jwksEntry,
-  type PrivateJwk,
-  publicHalf,
-} from "../../shared/webhooks/ed25519.ts";
 import { ADDRESS_REFUSED, type Desk } from "./accept.ts";
 import { type Actor, audit } from "./access.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
 import { migrate } from "./migrations.ts";
+import { freshKey, takeFirstKey } from "./signing.ts";
 import { readRequest, type SiteFacts } from "./site.ts";
 
-const SIGNING_KEY = "signing_key";
 const CHECK_REQUESTS = 3;
 
 /**
@@ -43,9 +36,7 @@ export async function create(
   if (problems.length > 0) return { ok: false, code: "invalid", errors: problems };
 
   const credential = await seal.seal(secret, { purpose: "credential", connection: name, id: "credential" });
-  const key = await generateSigningKey(systemRandom);
-  const sealedKey = await seal.seal(JSON.stringify(key), { purpose: SIGNING_KEY, connection: name, id: SIGNING_KEY });
-  const publicKey = await jwksEntry(publicHalf(key), { nbf: Math.floor(house.now() / 1000) });
+  const key = await freshKey(desk);
 
   const created = house.change(() => {
     migrate(house.sql);
@@ -54,10 +45,7 @@ export async function create(
     house.setMeta("site", JSON.stringify({ ...config, createdAt }));
     house.setMeta("api", config.api);
     house.setMeta("credential", credential);
-    if (house.meta(SIGNING_KEY) === undefined) {
-      house.setMeta(SIGNING_KEY, sealedKey);
-      house.setMeta("public_keys", JSON.stringify([publicKey]));
-    }
+    takeFirstKey(house, key);
     house.due("retention", "", house.now() + 3_600_000, true);
     audit(house, actor, before === undefined ? "connection.create" : "connection.change", "connection", origin);
     return before === undefined;
@@ -171,14 +159,4 @@ export async function remove(desk: Desk, actor: Actor, force: boolean, origin: O
   await house.env.INDEX.delete(`connection/${house.name}`);
   await house.env.TOKENS.delete(`token/${house.name}`);
   return { ok: true, value: null };
-}
-
-export function webhookKeys(house: House): { keys: Record<string, unknown>[] } {
-  return { keys: JSON.parse(house.meta("public_keys") ?? "[]") as (JwksEntry & Record<string, unknown>)[] };
-}
-
-export async function signingKey({ house, seal }: Desk): Promise<PrivateJwk> {
-  return JSON.parse(
-    await seal.open(house.meta(SIGNING_KEY) ?? "", { purpose: SIGNING_KEY, connection: house.name, id: SIGNING_KEY }),
-  ) as PrivateJwk;
 }

@@ -210,8 +210,15 @@ export function errandLooked(house: House, id: string, look: NameLookup | undefi
 
 // ------------------------------------------------------------------------------------------------------------- the rounds
 
+export interface TrackedErrand {
+  /** Of the effect. */
+  id: string;
+  since: number;
+  tracked: TrackedJob;
+}
+
 /** Errands of a system that the scheduler has to be asked about. */
-export function trackedErrands(house: House, system: string): { id: string; since: number; tracked: TrackedJob }[] {
+export function trackedErrands(house: House, system: string): TrackedErrand[] {
   return house
     .rows<{ id: string; sent_at: number; doc: string }>(
       "SELECT id, sent_at, doc FROM effects WHERE kind = 'hash' AND state = 'sent' AND json_extract(doc, '$.errand.schedulerId') IS NOT NULL AND json_extract(doc, '$.errand.system') = ?",
@@ -234,28 +241,32 @@ export function trackedErrands(house: House, system: string): { id: string; sinc
     });
 }
 
-/** A look at the scheduler. `undefined`: it was asked for by id, and nobody knew it. Call inside `house.change`. */
-export function errandSeen(house: House, id: string, seen: JobObservation | undefined): void {
+/**
+ * A look at the scheduler. `undefined`: it was asked for by id, and nobody knew it. Answers whether that was news. Call inside
+ * `house.change`.
+ */
+export function errandSeen(house: House, id: string, seen: JobObservation | undefined): boolean {
   const record = withErrand(effect(house, id));
-  if (record === undefined || record.state !== "sent") return;
-  const { errand } = record.doc;
+  if (record === undefined || record.state !== "sent") return false;
+  const { missingSince, ...errand } = record.doc.errand;
   if (seen === undefined) {
-    const missingSince = errand.missingSince ?? house.now();
-    if (house.now() - missingSince >= LOST_AFTER_MS)
-      errandOver(house, record, { ok: false, detail: "The scheduler does not know it any more." });
-    else if (errand.missingSince === undefined) note(house, record, { errand: { ...errand, missingSince } });
-    return;
+    if (missingSince === undefined) note(house, record, { errand: { ...errand, missingSince: house.now() } });
+    else if (house.now() - missingSince < LOST_AFTER_MS) return false;
+    else errandOver(house, record, { ok: false, detail: "The scheduler does not know it any more." });
+    return true;
   }
   const directory = errand.directory ?? seen.workingDirectory;
-  if (errand.missingSince !== undefined || directory !== errand.directory) {
-    const { missingSince: _, ...found } = errand;
-    record.doc.errand = { ...found, ...(directory === undefined ? {} : { directory }) };
-    note(house, record, {});
-  }
-  if (seen.skeleton || seen.revocable) return;
-  if (seen.state === "succeeded") errandOver(house, record, { ok: true });
-  else if (seen.state === "failed" || seen.state === "cancelled")
-    errandOver(house, record, { ok: false, detail: `It ended as ${seen.schedulerState}.` });
+  const changed = missingSince !== undefined || directory !== errand.directory;
+  const found: WithErrand["doc"] = {
+    ...record.doc,
+    errand: directory === undefined ? errand : { ...errand, directory },
+  };
+  if (changed) note(house, record, found);
+  const lives = seen.state === "queued" || seen.state === "running" || seen.state === "unknown";
+  if (lives || seen.skeleton || seen.revocable) return changed;
+  const ok = seen.state === "succeeded";
+  errandOver(house, { ...record, doc: found }, ok ? { ok } : { ok, detail: `It ended as ${seen.schedulerState}.` });
+  return true;
 }
 
 /** It has ended: whoever waits looks at what it left. Call inside `house.change`. */

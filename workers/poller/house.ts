@@ -11,6 +11,9 @@ import { newId } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
 
+/** Kinds with a handful of entries, which change all the time: only the others are worth an index. */
+const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
+
 export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "health";
 
 type Hint =
@@ -41,6 +44,8 @@ export class House {
   readonly sleep: (ms: number) => Promise<void>;
   /** Systems of which a job said that it starts or ends: looked at often until then, in ms. */
   readonly eager = new Map<string, number>();
+  /** What the last round of each system asked of the site. In memory: the first round after a rest is paced with care. */
+  readonly lastRounds = new Map<string, number>();
   /** For metrics: since the object woke. Kept in memory, because a look that sees nothing new writes nothing. */
   readonly counted = { rounds: 0, requests: 0 };
   /** The mark in KV that is being written, see `markLive`. A failed one must not stop the next. */
@@ -136,6 +141,27 @@ export class House {
     this.run("DELETE FROM agenda WHERE kind = ? AND subject = ?", kind, subject);
   }
 
+  isDue(kind: AgendaKind, subject: string): boolean {
+    const entry = this.row(
+      "SELECT 1 FROM agenda WHERE kind = ? AND subject = ? AND due_at <= ?",
+      kind,
+      subject,
+      this.now(),
+    );
+    return entry !== undefined;
+  }
+
+  /** What is due, the oldest first; at most so many of each of the two sorts of kinds. */
+  whatIsDue(limit: number): { kind: AgendaKind; subject: string }[] {
+    return [`kind IN ${FEW}`, `kind NOT IN ${FEW}`].flatMap((sort) =>
+      this.rows<{ kind: AgendaKind; subject: string }>(
+        `SELECT kind, subject FROM agenda WHERE ${sort} AND due_at <= ? ORDER BY due_at LIMIT ?`,
+        this.now(),
+        limit,
+      ),
+    );
+  }
+
   meta(key: string): string | undefined {
     return this.row<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)?.value;
   }
@@ -146,8 +172,11 @@ export class House {
 
   /** The alarm is the smallest entry of the agenda. Not written when it already stands earlier or at that time. */
   async arm(): Promise<void> {
-    const next = this.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda")?.at;
-    if (next === null || next === undefined) return;
+    const next = [`kind IN ${FEW}`, `kind NOT IN ${FEW}`].reduce((least, sort) => {
+      const at = this.row<{ at: number | null }>(`SELECT min(due_at) AS at FROM agenda WHERE ${sort}`)?.at;
+      return Math.min(least, at ?? Number.POSITIVE_INFINITY);
+    }, Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(next)) return;
     const standing = await this.storage.getAlarm();
     // What is due since ever (0) is due now: the platform takes no such time.
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));

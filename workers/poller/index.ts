@@ -2,11 +2,13 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { OpenedHook, PollerApi } from "../../shared/contract/rpc.ts";
+import type { SharedObject } from "../../shared/contract/link.ts";
+import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
 import { command } from "./commands.ts";
-import type { Env } from "./env.ts";
+import { type Env, sealOf } from "./env.ts";
+import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
@@ -34,6 +36,11 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 
   async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
     return reads.file(this.env, log, connection, caller, system, operation, input);
+  }
+
+  async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {
+    const address = await addressOfLink(sealOf(this.env), token);
+    return address && this.env.TRACKER.getByName(address.connection).openLink(address.hash, origin);
   }
 
   async connections({ cursor, limit }: { cursor?: string; limit?: number }) {

@@ -3,7 +3,7 @@
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
-import { isEndedJob, type TransferStatus } from "../../shared/contract/states.ts";
+import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
 import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
@@ -42,13 +42,18 @@ export function trackedJobs(house: House, system: string): JobRecord[] {
 /** Makes a step true. Call inside `house.change`. */
 export function applyJob(house: House, step: Step): JobRecord {
   if (!step.changed) return step.record;
-  saveJob(house, step.record);
+  const ended = step.announce.some(({ type }) => isEndedJob(type.slice("job.".length) as JobStatus));
+  // With nothing to fetch, the end and the settling are one row.
+  const settled = ended && step.record.outputs.length === 0 ? settle(step.record, house.now()) : undefined;
+  saveJob(house, settled?.record ?? step.record);
   tell(house, step.record, step.announce);
-  if (step.announce.some(({ type }) => type === "job.succeeded" || type === "job.failed" || type === "job.cancelled")) {
-    endOutputs(house, step.record);
-    return settleJob(house, step.record.id);
+  if (settled !== undefined) {
+    tell(house, settled.record, settled.announce);
+    return settled.record;
   }
-  return step.record;
+  if (!ended) return step.record;
+  endOutputs(house, step.record);
+  return settleJob(house, step.record.id);
 }
 
 /** After an output changed: the job's list of outputs follows, and the job is settled when the last has ended. */
@@ -115,10 +120,10 @@ export function pinged(house: House, id: string, token: string): void {
   house.change(() => house.due("round", job.system, house.now() + 200, true));
 }
 
-/** Puts the next round of a system on the agenda. */
-export function paceRound(house: House, system: string, requestsPerMinute: number): void {
+/** Puts the next round of a system, with these live jobs, on the agenda. */
+export function paceRound(house: House, system: string, requestsPerMinute: number, jobs: readonly JobRecord[]): void {
   const now = house.now();
-  const paced = trackedJobs(house, system).map((record) => ({
+  const paced = jobs.map((record) => ({
     status: record.status,
     changedAt: record.changedAt,
     doubtful: record.suspicion !== undefined || record.missingSince !== undefined || isEndedJob(record.status),
@@ -130,7 +135,8 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
     changedAt: since,
     doubtful: false,
   }));
-  const paceAt = nextRoundAt([...paced, ...errands], requestsPerMinute, now, house.random());
+  const spending = { requestsPerMinute, lastRound: house.lastRounds.get(system) };
+  const paceAt = nextRoundAt([...paced, ...errands], spending, now, house.random());
   const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);

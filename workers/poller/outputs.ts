@@ -76,6 +76,9 @@ export function directoryProblem(api: Api, path: string): string | undefined {
   return checkPath(api, "file_job", path);
 }
 
+const NOBODY_KNOWS_WHERE =
+  "The path is relative, and the site no longer tells where the job worked. Give the job a workingDirectory, or the output an absolute path.";
+
 /** Called when a job ends: wanted outputs start, others are cancelled. */
 export function endOutputs(house: House, job: JobRecord): void {
   const api = (house.meta("api") ?? "v1") as Api;
@@ -88,7 +91,8 @@ export function endOutputs(house: House, job: JobRecord): void {
       continue;
     }
     const resolved = resolvePath(job.workingDirectory, output.path);
-    if (!resolved.ok) failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
+    const unknown = job.workingDirectory === undefined ? NOBODY_KNOWS_WHERE : undefined;
+    if (!resolved.ok) failTransfer(house, record, "invalid_path", unknown ?? `The path ${resolved.message}.`);
     else if (shapeOf(output.path) === "glob") startListing(house, { ...record, path: resolved.path });
     else if (shapeOf(output.path) === "directory") startDownload(house, { ...record, path: `${resolved.path}/` }, api);
     else startDownload(house, { ...record, path: resolved.path }, api);

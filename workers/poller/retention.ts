@@ -1,5 +1,6 @@
 /** What is kept, and for how long: jobs and transfers 90 days, event bodies and attempts 30, inbound bodies 7. */
 import type { House } from "./house.ts";
+import { forgetRetiredKey } from "./signing.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const KEEP_RECORDS_MS = 90 * DAY_MS;
@@ -32,6 +33,8 @@ export function retire(house: House): void {
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM audit WHERE at < ?", now - KEEP_AUDIT_MS);
   house.run("DELETE FROM dead WHERE at < ?", events);
+  house.run("DELETE FROM links WHERE expires_at <= ?", now);
+  forgetRetiredKey(house);
 
   const jobs = house.idAt("job", now - KEEP_RECORDS_MS);
   const transfers = house.idAt("tr", now - KEEP_RECORDS_MS);

@@ -28,9 +28,6 @@ import { transferRecord } from "./transfers.ts";
 
 type Waiter = { subject: string; wake: () => void };
 
-/** The alarm handler arms itself again before it does anything: a crash costs a minute, not the connection. */
-const REARM_MS = 60_000;
-
 export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 export class Rooms {
@@ -189,8 +186,8 @@ export class Rooms {
     return isLive(this.house);
   }
 
+  /** The first commit of `attend` arms the next alarm before anything is asked of anybody. */
   async alarm(): Promise<void> {
-    await this.house.storage.setAlarm(systemNow() + REARM_MS);
     await this.attend();
   }
 

@@ -3,14 +3,12 @@
  * entrances; what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
  * writes nothing.
  */
-import { DurableObject } from "cloudflare:workers";
-import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
-import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
+import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
-  Answer,
   ByteOutcome,
   Idempotency,
   OpenedHook,
@@ -28,21 +26,22 @@ import type {
   SubscriptionRequest,
 } from "../../shared/contract/subscription.ts";
 import type { TransferRequest, TransfersQuery } from "../../shared/contract/transfer.ts";
+import type { PageQuery } from "../../shared/contract/words.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
-import * as access from "./access.ts";
+import { Administration } from "./administration.ts";
 import * as bytes from "./bytes.ts";
-import * as connections from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
-import type { Env } from "./env.ts";
 import * as far from "./far.ts";
 import * as hooks from "./hooks.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
-import { metrics } from "./metrics.ts";
-import { NOT_FOUND, Rooms } from "./rooms.ts";
+import * as links from "./links.ts";
+import { receipt } from "./receipts.ts";
+import { NOT_FOUND } from "./rooms.ts";
+import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
@@ -54,86 +53,8 @@ type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWork {
-  readonly #rooms: Rooms;
-
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.#rooms = new Rooms(state, env);
-  }
-
-  // -------------------------------------------------------------------------------------------------------- connection
-
-  async create(caller: Caller, name: string, request: ConnectionRequest, origin: Origin) {
-    const admitted = this.#rooms.admitCreator(caller);
-    if (!admitted.ok) return admitted;
-    return connections.create(this.#rooms.desk, admitted.value, name, request, origin);
-  }
-
-  async describe(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(connections.describe(this.#rooms.desk)));
-  }
-
-  async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
-    return this.#rooms.with(caller, "connection:admin", async (actor) => {
-      const answer = await connections.remove(this.#rooms.desk, actor, force, origin);
-      if (answer.ok) await this.ctx.storage.deleteAll();
-      return answer;
-    });
-  }
-
-  async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
-    const admitted = this.#rooms.admit(caller, scope, system);
-    return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
-  }
-
-  async audiences(issuer: string): Promise<string[]> {
-    return this.#rooms.exists() ? access.audiences(this.#rooms.house, issuer) : [];
-  }
-
-  async metrics(caller: Caller) {
-    return this.#rooms.with(caller, "jobs:read", () => ok(metrics(this.#rooms.desk)));
-  }
-
-  async webhookKeys() {
-    return this.#rooms.exists() ? connections.webhookKeys(this.#rooms.house) : undefined;
-  }
-
-  async addKey(caller: Caller, request: KeyRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.addKey(this.#rooms.house, actor, request, origin),
-    );
-  }
-
-  async keys(caller: Caller) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.listKeys(this.#rooms.house)));
-  }
-
-  async revokeKey(caller: Caller, id: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.revokeKey(this.#rooms.house, actor, id, origin),
-    );
-  }
-
-  async putIdentity(caller: Caller, name: string, request: IdentityRequest, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.putIdentity(this.#rooms.house, actor, name, request, origin),
-    );
-  }
-
-  async identity(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "connection:admin", () => access.identity(this.#rooms.house, name));
-  }
-
-  async removeIdentity(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "connection:admin", (actor) =>
-      access.removeIdentity(this.#rooms.house, actor, name, origin),
-    );
-  }
-
-  async audit(caller: Caller, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "connection:admin", () => ok(access.auditTrail(this.#rooms.house, query)));
-  }
+export class Tracker extends Administration implements TrackerApi, TrackerWork {
+  readonly #rooms = this.rooms;
 
   // -------------------------------------------------------------------------------------------------------------- jobs
 
@@ -194,9 +115,33 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     });
   }
 
+  async receipt(caller: Caller, id: string) {
+    return this.#rooms.with(caller, "transfers:read", (actor) =>
+      this.#rooms.ofTransfer(actor, id) ? receipt(this.#rooms.desk, id) : NOT_FOUND,
+    );
+  }
+
   async cancelTransfer(caller: Caller, id: string, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
       this.#rooms.ofTransfer(actor, id) ? acceptance.cancelTransfer(this.#rooms.house, actor, id, origin) : NOT_FOUND,
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------------------- share links
+
+  async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.addLink(this.#rooms.desk, actor, request, origin),
+    );
+  }
+
+  async links(caller: Caller, query: PageQuery) {
+    return this.#rooms.with(caller, "transfers:read", () => ok(links.listLinks(this.#rooms.house, query)));
+  }
+
+  async removeLink(caller: Caller, id: string, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      links.removeLink(this.#rooms.house, actor, id, origin),
     );
   }
 
@@ -312,6 +257,10 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     return this.#rooms.exists() ? hooks.openHook(this.#rooms.house, this.#rooms.seal, name) : undefined;
   }
 
+  async openLink(hash: string, origin: Origin) {
+    return this.#rooms.exists() ? links.openLink(this.#rooms.house, hash, origin) : undefined;
+  }
+
   async begin(effect: string) {
     return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
   }
@@ -339,11 +288,11 @@ export class Tracker extends DurableObject<Env> implements TrackerApi, TrackerWo
     if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
   }
 
-  /** Deliveries to post now, and the key that signs them. */
-  async lease(): Promise<{ leases: lanes.Lease[]; signingKey: PrivateJwk } | undefined> {
+  /** Deliveries to post now, and the keys that sign them. */
+  async lease(): Promise<{ leases: lanes.Lease[]; signingKeys: PrivateJwk[] } | undefined> {
     if (!this.#rooms.exists()) return undefined;
     const leases = await lanes.lease(this.#rooms.house, this.#rooms.seal);
-    return leases.length === 0 ? undefined : { leases, signingKey: await connections.signingKey(this.#rooms.desk) };
+    return leases.length === 0 ? undefined : { leases, signingKeys: await signingKeys(this.#rooms.desk) };
   }
 
   async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {

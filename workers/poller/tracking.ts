@@ -3,51 +3,45 @@
  * reads, each with its own time-out; an item's error is recorded and the others go on.
  */
 import { isByteEffect } from "../../shared/domain/effect.ts";
-import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
 import { nextHandleLookMs } from "../../shared/domain/pace.ts";
 import { sourceOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { Firecrest, Handle, HandleState, NameLookup, Round, TrackedJob } from "../../shared/firecrest/port.ts";
+import type { Firecrest, Handle, HandleState, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { lostArchive, packed } from "./archives.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
-import { errandLooked, errandName, errandSeen, errandSubmission, trackedErrands } from "./errands.ts";
+import { errandLooked, errandName, errandSubmission } from "./errands.ts";
 import { linkBinding } from "./far.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { House } from "./house.ts";
-import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
+import { jobRecord } from "./jobs.ts";
 import { retire } from "./retention.ts";
+import { beginRound } from "./rounds.ts";
 import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
 import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
 import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
 
 const BATCH = 500;
-const ROUND_REQUESTS = 6;
-
 interface Due {
   kind: string;
   subject: string;
 }
 
-/** One pass over everything that is due. Far reads of different kinds run beside each other. */
+/** A look at the far side, begun after the commit that noted when the next one is due. */
+export interface Look {
+  what: string;
+  look: () => Promise<void>;
+}
+
+/**
+ * One pass over everything that is due. Far reads of different kinds run beside each other. First of all, in one commit,
+ * everything gets its next time, which arms the alarm: whatever becomes of the looks, they are brought back.
+ */
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
-  const due = house.rows<Due>(
-    "SELECT kind, subject FROM agenda WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-    house.now(),
-    BATCH,
-  );
-  const far: Promise<void>[] = [];
-  house.change(() => {
-    for (const item of due) attendLocal(house, item);
-  });
-  for (const { kind, subject } of due) {
-    if (kind === "round") far.push(guarded(desk, `round ${subject}`, () => round(desk, subject)));
-    else if (kind === "handles") far.push(guarded(desk, "handles", () => observeHandles(desk)));
-    else if (kind === "effect") far.push(guarded(desk, `look-up ${subject}`, () => lookUp(desk, subject)));
-  }
-  await Promise.all(far);
+  const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendTo(desk, item) ?? []));
+  await Promise.all(looks.map(({ what, look }) => guarded(desk, what, look)));
 }
 
 async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
@@ -61,152 +55,66 @@ async function guarded(desk: Desk, what: string, work: () => Promise<void>): Pro
   }
 }
 
-/** What needs no answer from outside. */
-function attendLocal(house: House, { kind, subject }: Due): void {
+/** Does what needs no answer from outside, and answers what does. Call inside `house.change`. */
+function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
+  const { house } = desk;
   switch (kind) {
+    case "round":
+      return beginRound(desk, subject);
+    case "handles":
+      return beginHandles(desk);
     case "effect":
-      attendEffect(house, subject);
-      break;
+      return attendEffect(desk, subject);
     case "lane":
       house.hint({ queue: "callbacks", message: { v: 1, connection: house.name } });
       house.due("lane", subject, house.now() + 15_000);
-      break;
+      return;
     case "debt": {
       // The calendar is the last proof: a presigned link is dead after its expiry.
       const debt = debtRecord(house, subject);
       house.notDue("debt", subject);
       if (debt?.state === "unreleasable") moveDebt(house, debt, "expires");
-      break;
+      return;
     }
     case "retention":
       retire(house);
-      break;
+      return;
     default:
-      break;
+      return;
   }
 }
 
-function attendEffect(house: House, id: string): void {
+function attendEffect(desk: Desk, id: string): Look | undefined {
+  const { house } = desk;
   const record = effect(house, id);
-  if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
+  if (record?.state === "unknown" && record.kind === "compress") lostArchive(house, record);
+  else if (record?.state === "unknown") return beginLookUp(desk, id);
+  else if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
     if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
     else overdue(house, record);
   }
-}
-
-// ----------------------------------------------------------------------------------------------------------------- rounds
-
-async function round(desk: Desk, system: string): Promise<void> {
-  const { house, site } = desk;
-  const { requestsPerMinute } = site.config();
-  const jobs = trackedJobs(house, system);
-  const errands = trackedErrands(house, system);
-  if (jobs.length + errands.length === 0) {
-    house.change(() => house.notDue("round", system));
-    return;
-  }
-  const wait = site.take(ROUND_REQUESTS, "poll");
-  if (wait !== undefined) {
-    house.change(() => house.due("round", system, wait));
-    return;
-  }
-  const pace = () => paceRound(house, system, requestsPerMinute);
-  const { firecrest, requests } = site.client();
-  try {
-    const seen = await firecrest.round(system, [
-      ...jobs.map((job) => tracked(job, house.now())),
-      ...errands.map((errand) => errand.tracked),
-    ]);
-    // One commit: a round that sees nothing new writes its next time and nothing else. Until then it stays due, so that a
-    // round that never ends is brought back by the next alarm.
-    house.change(() => {
-      house.counted.rounds++;
-      siteAnswered(house);
-      applyRound(house, jobs, seen);
-      for (const { id, tracked } of errands) {
-        const { schedulerId } = tracked;
-        if (seen.seen.has(schedulerId) || seen.notSeen.has(schedulerId))
-          errandSeen(house, id, seen.seen.get(schedulerId));
-      }
-      pace();
-    });
-    if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
-    house.log({
-      event: "round",
-      system,
-      jobs: jobs.length,
-      errands: errands.length,
-      requests: requests(),
-      seen: seen.seen.size,
-      notSeen: seen.notSeen.size,
-      unread: seen.unread.size,
-    });
-  } catch (error) {
-    house.change(pace);
-    throw error;
-  } finally {
-    site.settle(ROUND_REQUESTS, requests());
-  }
-}
-
-/** Call inside `house.change`. */
-function applyRound(house: House, jobs: readonly JobRecord[], round: Round): void {
-  const now = house.now();
-  const stepOf = (job: JobRecord): Step | undefined => {
-    const observation = round.seen.get(job.schedulerId ?? "");
-    if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
-    return round.notSeen.has(job.schedulerId ?? "") ? notSeen(job, round.requestedAt, now) : undefined;
-  };
-  for (const before of jobs) {
-    // Most jobs are where they were. Only news is worth reading a row again, which may have changed meanwhile.
-    if (stepOf(before)?.changed !== true) continue;
-    const job = jobRecord(house, before.id);
-    const step = job && stepOf(job);
-    if (step !== undefined) applyJob(house, step);
-  }
-}
-
-const YOUNG_MS = 60_000;
-
-function tracked(job: JobRecord, now: number): TrackedJob {
-  const ended = job.status === "succeeded" || job.status === "failed" || job.status === "cancelled";
-  return {
-    schedulerId: job.schedulerId ?? "",
-    acceptedAt: job.acceptedAt,
-    status: ended
-      ? "ended"
-      : job.status === "running" || job.status === "lost" || job.status === "submitting"
-        ? job.status
-        : "queued",
-    confirm:
-      job.missingSince !== undefined ||
-      job.suspicion !== undefined ||
-      ended ||
-      job.status === "lost" ||
-      now - (job.submittedAt ?? job.acceptedAt) < YOUNG_MS,
-    ...(job.schedulerName === undefined ? {} : { name: job.schedulerName }),
-    ...(job.submittedAt === undefined ? {} : { submittedAt: job.submittedAt }),
-    ...(job.arraySize === undefined ? {} : { arraySize: job.arraySize }),
-  };
+  return undefined;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- handles
 
-/** Looks at every pending task and staging, in as few requests as the API allows. */
-async function observeHandles(desk: Desk): Promise<void> {
+function beginHandles(desk: Desk): Look | undefined {
   const { house, site } = desk;
   const pending = effectsWithHandle(house);
-  house.change(() =>
-    pending.length === 0 ? house.notDue("handles", "") : house.due("handles", "", house.now() + 30_000),
-  );
-  if (pending.length === 0) return;
-  const wait = site.take(1, "poll");
-  if (wait !== undefined) {
-    house.change(() => house.due("handles", "", wait));
-    return;
+  if (pending.length === 0) {
+    house.notDue("handles", "");
+    return undefined;
   }
+  const wait = site.take(1, "poll");
+  house.due("handles", "", wait ?? house.now() + 30_000);
+  return wait === undefined ? { what: "handles", look: () => observeHandles(desk, pending) } : undefined;
+}
+
+/** Looks at every pending task and staging, in as few requests as the API allows. */
+async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Promise<void> {
+  const { house, site } = desk;
   const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
   const { firecrest, requests } = site.client();
   try {
@@ -315,17 +223,16 @@ const moveDebtExpiry = <T extends { link: { state: string; expiresAt?: number } 
 // ---------------------------------------------------------------------------------------------------------------- look-ups
 
 /** An effect whose outcome is unknown and whose look is due. */
+function beginLookUp(desk: Desk, id: string): Look | undefined {
+  const wait = desk.site.take(2, "user");
+  desk.house.due("effect", id, wait ?? desk.house.now() + 60_000);
+  return wait === undefined ? { what: `look-up ${id}`, look: () => lookUp(desk, id) } : undefined;
+}
+
 async function lookUp(desk: Desk, id: string): Promise<void> {
   const { house, site } = desk;
   const record = effect(house, id);
   if (record?.state !== "unknown") return;
-  if (record.kind === "compress") {
-    house.change(() => lostArchive(house, record));
-    return;
-  }
-  const wait = site.take(2, "user");
-  house.change(() => house.due("effect", id, wait ?? house.now() + 60_000));
-  if (wait !== undefined) return;
   const { firecrest, requests } = site.client();
   const sentAt = record.doc.ambiguity?.sentAt ?? record.sentAt ?? house.now();
   try {
@@ -368,6 +275,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
     else if (record.kind === "hash") house.change(() => errandLooked(house, id, undefined));
+    // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
+    else if (error instanceof FirecrestError && error.retry === "never")
+      house.change(() => stagingLooked(house, id, undefined));
     else house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {

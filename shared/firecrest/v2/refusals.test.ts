@@ -27,6 +27,11 @@ const meaning = (
 };
 
 describe("an error answer", () => {
+  it("an id that is beyond what Slurm counts to concerns that job, not the site", () => {
+    const cause = ["squeue: error: Invalid job id: 4294967000"];
+    expect(meaning(J2_list, 500, "Error executing Slurm command.", cause)).toBe("scheduler_refused never");
+  });
+
   it("C1: a refused SSH port is a 500 whose effect on a write is unknown, whatever the words", () => {
     expect(meaning(J1_submit, 500, "(111, 'Connection refused')")).toBe("system_unavailable after_check");
     expect(meaning(J2_list, 500, "[Errno 111] Connection refused")).toBe("system_unavailable later");

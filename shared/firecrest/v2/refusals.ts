@@ -33,6 +33,8 @@ const TEXTS: readonly Rule[] = [
   // "Not found" comes with "permission denied" when tar could not make a directory: the cause is the permission.
   [/[Pp]ermission denied|Operation not permitted/, "permission_denied", "never"],
   [/Unknown Job Id/i, "not_found", "never"],
+  // An id that no job can have says nothing about the site.
+  [/\bsqueue: .*Invalid job id/, "scheduler_refused", "never"],
   [/\b(sbatch|scancel|srun|sacct|scontrol|qsub|qdel|qstat): /, "scheduler_refused", "never"],
   [/Account parameter is required/, "scheduler_refused", "never"],
 

@@ -1,7 +1,7 @@
 /** Connections and who may use them: keys, OIDC identities, the audit. */
 import { AuditEntry, IdentityRequest, Key, KeyRequest, NewKey } from "../../../shared/contract/access.ts";
 import { Connection, ConnectionRequest } from "../../../shared/contract/connection.ts";
-import { ConnectionName, PageQuery, PlainName, pageOf, z } from "../../../shared/contract/words.ts";
+import { ConnectionName, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
 import { invalidInput } from "../../../shared/problem.ts";
 import { given, json, noContent } from "../answers.ts";
 import type { Routes } from "../endpoint.ts";
@@ -10,6 +10,7 @@ import { EXAMPLE } from "../examples.ts";
 const tag = "Connections";
 const connection = "/v1/connections/{c}";
 const Listed = z.object({ name: ConnectionName, live: z.boolean() }).openapi("ConnectionSummary");
+const RotatedKey = z.object({ kid: z.string(), previousValidUntil: Time }).openapi("RotatedSigningKey");
 const Identity = IdentityRequest.extend({ name: z.string() }).openapi("Identity");
 const ForceQuery = z.object({
   force: z.enum(["", "true", "1"]).optional().describe("Give up debts: staged files stay until they expire."),
@@ -81,6 +82,21 @@ export function connectionRoutes({ guarded }: Routes): void {
       given(await tracker.remove(caller, query.force !== undefined, origin));
       return noContent();
     },
+  );
+
+  guarded(
+    {
+      id: "rotateSigningKey",
+      method: "post",
+      path: `${connection}/signing-key/rotate`,
+      tag,
+      summary: "Sign with a new key",
+      description:
+        "The old public key stays in the connection's key set, so receipts that it signed still verify; callbacks carry both signatures until `previousValidUntil`.",
+      scope: "connection:admin",
+      answers: { 200: { description: "In use.", schema: RotatedKey } },
+    },
+    async ({ tracker, caller, origin }) => json(200, given(await tracker.rotateSigningKey(caller, origin))),
   );
 
   guarded(

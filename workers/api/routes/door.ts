@@ -3,7 +3,7 @@ import { sha256Hex } from "../../../shared/bytes.ts";
 import { HookOutcome } from "../../../shared/contract/hook.ts";
 import type { VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import { ConnectionName, JobId, z } from "../../../shared/contract/words.ts";
-import { type Inbound, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
+import { type Inbound, identityOf, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
 import { Problem, ProblemBody } from "../../../shared/problem.ts";
 import { given, json, noContent, text } from "../answers.ts";
 import { readBytes } from "../body.ts";
@@ -122,13 +122,25 @@ async function handOver(
 ): Promise<Response> {
   const tracker = call.deps.tracker(call.params.c);
   const accepted = await tracker.acceptFromHook(hook.name, {
-    ...(messageId !== undefined && { messageId }),
-    bodySha256: await sha256Hex(rawBody),
+    ...(await sameness({ hook, messageId }, rawBody, inbound)),
     body: new TextDecoder().decode(rawBody),
     origin: call.origin,
     result: inbound === undefined ? NOT_JSON : resultOf(mapInbound(hook, inbound)),
   });
   return outcomeOf(call, given(accepted));
+}
+
+/** By what a repeat is known. Where the hook names the values that count, what else the body says does not. */
+async function sameness(
+  { hook, messageId }: Pick<Verified, "hook"> & { messageId: string | undefined },
+  rawBody: Uint8Array,
+  inbound: Inbound | undefined,
+): Promise<Pick<VerifiedInbound, "messageId" | "bodySha256">> {
+  const identity = inbound && identityOf(hook, inbound);
+  if (identity === undefined)
+    return { ...(messageId !== undefined && { messageId }), bodySha256: await sha256Hex(rawBody) };
+  const digest = await sha256Hex(identity);
+  return { messageId: `same:${digest}`, bodySha256: digest };
 }
 
 /** The stored answer, with addresses as they are from outside. */

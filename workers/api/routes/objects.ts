@@ -7,14 +7,8 @@ import { invalidInput, Problem } from "../../../shared/problem.ts";
 import { json, noContent } from "../answers.ts";
 import { knownLength } from "../body.ts";
 import { type Call, type Routes, requireScope } from "../endpoint.ts";
-import {
-  objectHeaders,
-  parseRange,
-  precondition,
-  resolveRange,
-  type StoredObject,
-  sha256Of,
-} from "../object-headers.ts";
+import { type StoredObject, sha256Of } from "../object-headers.ts";
+import { onObjectsHost, serveObject } from "../serve.ts";
 
 const tag = "Objects";
 const objects = "/v1/connections/{c}/objects";
@@ -116,55 +110,10 @@ export function objectRoutes({ guarded }: Routes): void {
 }
 
 async function readObject(call: Call): Promise<Response> {
-  const elsewhere = onObjectsHost(call);
+  const elsewhere = onObjectsHost(call.url, call.deps);
   if (elsewhere !== undefined) return elsewhere;
   await requireScope(call, "transfers:read");
-  const { request, deps } = call;
-  const key = fullKey(call);
-  const head = await deps.objects.head(key);
-  if (head === null) throw new Problem("not_found");
-
-  const headers = objectHeaders(head);
-  const verdict = precondition(request.headers, head);
-  if (verdict === "failed") throw new Problem("precondition_failed");
-  if (verdict === "not_modified") return new Response(null, { status: 304, headers });
-
-  const wanted =
-    request.method === "GET" && rangeApplies(request.headers, head)
-      ? parseRange(request.headers.get("range"))
-      : undefined;
-  const range = wanted && resolveRange(wanted, head.size);
-  if (wanted !== undefined && range === undefined) return unsatisfiable(head.size);
-  headers.set("content-length", String(range?.length ?? head.size));
-  if (range) headers.set("content-range", `bytes ${range.offset}-${range.offset + range.length - 1}/${head.size}`);
-  if (request.method === "HEAD") return new Response(null, { headers });
-
-  // The same bytes that the headers are about, or none: it may have been replaced since.
-  const object = await deps.objects.get(key, { onlyIf: { etagMatches: head.etag }, ...(range && { range }) });
-  if (object === null) throw new Problem("not_found");
-  if (!("body" in object))
-    throw new Problem("unavailable", { detail: "The object was just replaced. Try again.", retryAfterSeconds: 1 });
-  return new Response(object.body, { status: range ? 206 : 200, headers });
-}
-
-/** `If-Range`: a range only of the very object that the reader has begun. */
-function rangeApplies(headers: Headers, { httpEtag }: StoredObject): boolean {
-  const ifRange = headers.get("if-range");
-  return ifRange === null || ifRange === httpEtag;
-}
-
-function unsatisfiable(size: number): Response {
-  const response = new Problem("range_not_satisfiable", { detail: `There are ${size} bytes.` }).response();
-  response.headers.set("content-range", `bytes */${size}`);
-  return response;
-}
-
-/** Bytes that somebody else wrote come from their own origin, where one is set. */
-function onObjectsHost({ url, deps }: Call): Response | undefined {
-  if (deps.objectsHost === undefined || url.host === deps.objectsHost) return undefined;
-  const there = new URL(url);
-  there.host = deps.objectsHost;
-  return new Response(null, { status: 307, headers: { location: there.href } });
+  return serveObject(call.deps, call.request, fullKey(call));
 }
 
 async function writeObject(call: Call): Promise<Response> {

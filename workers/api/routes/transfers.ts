@@ -1,6 +1,7 @@
 /** Transfers: one file between an HPC path and an object. */
+import { OpenReceipt } from "../../../shared/contract/receipt.ts";
 import { Transfer, TransferRequest, TransfersQuery } from "../../../shared/contract/transfer.ts";
-import { pageOf } from "../../../shared/contract/words.ts";
+import { pageOf, z } from "../../../shared/contract/words.ts";
 import { given, json } from "../answers.ts";
 import type { Call, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
@@ -64,6 +65,35 @@ export function transferRoutes({ guarded }: Routes): void {
       answers: { 200: { description: "The transfer as it is.", schema: Transfer, example: EXAMPLE.transfer } },
     },
     async ({ tracker, caller, params }) => json(200, given(await tracker.transfer(caller, params.id))),
+  );
+
+  guarded(
+    {
+      id: "getReceipt",
+      method: "get",
+      path: `${transfer}/receipt`,
+      tag,
+      summary: "A signed receipt of a stored transfer",
+      description:
+        "A compact JWS over path, key, sizes, hashes, proof, times and what became of the staged links. Verify it offline with the connection's public keys (`/.well-known/webhook-keys/{c}`); its header has `typ: firewatch-receipt+jws`. With `Accept: application/json` also decoded.",
+      scope: "transfers:read",
+      answers: {
+        200: {
+          description: "The receipt as of now.",
+          schema: z.string(),
+          contentType: "application/jose",
+          also: { "application/json": OpenReceipt },
+          headers: { Vary: "Accept" },
+        },
+        409: { description: "The transfer is not stored." },
+      },
+    },
+    async ({ tracker, caller, params, request }) => {
+      const made = given(await tracker.receipt(caller, params.id));
+      const wantsJson = /application\/json/i.test(request.headers.get("accept") ?? "");
+      if (wantsJson) return json(200, made, { vary: "accept" });
+      return new Response(made.jws, { headers: { "content-type": "application/jose", vary: "accept" } });
+    },
   );
 
   guarded(

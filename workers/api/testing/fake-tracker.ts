@@ -18,6 +18,8 @@ import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { ShareLink } from "../../../shared/contract/link.ts";
+import type { Receipt } from "../../../shared/contract/receipt.ts";
 import type { Answer, Idempotency, Page, Refusal, VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import type { Delivery, Subscription } from "../../../shared/contract/subscription.ts";
 import type { Transfer } from "../../../shared/contract/transfer.ts";
@@ -44,6 +46,7 @@ export class FakeTracker implements Tracker {
   readonly identities = new Map<string, IdentityRequest>();
   readonly heldJobs = new Map<string, Job>();
   readonly heldTransfers = new Map<string, Transfer>();
+  readonly heldLinks = new Map<string, ShareLink>();
   readonly heldHooks = new Map<string, StoredHook>();
   readonly heldSubscriptions = new Map<string, Subscription>();
   readonly heldEvents: Event[] = [];
@@ -154,6 +157,9 @@ export class FakeTracker implements Tracker {
   webhookKeys: Tracker["webhookKeys"] = async () =>
     this.exists ? { keys: [{ kty: "OKP", crv: "Ed25519", x: "…" }] } : undefined;
 
+  rotateSigningKey: Tracker["rotateSigningKey"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => ok({ kid: "new", previousValidUntil: AT }));
+
   ping: Tracker["ping"] = async (id, token) => {
     this.pings.push(`${id} ${token}`);
   };
@@ -218,6 +224,25 @@ export class FakeTracker implements Tracker {
   transfer: Tracker["transfer"] = async (caller, id) => this.#found(caller, "transfers:read", this.heldTransfers, id);
   cancelTransfer: Tracker["cancelTransfer"] = async (caller, id) =>
     this.#found(caller, "transfers:write", this.heldTransfers, id);
+
+  receipt: Tracker["receipt"] = async (caller, id) => {
+    const found = this.#found(caller, "transfers:read", this.heldTransfers, id);
+    if (!found.ok) return found;
+    if (found.value.status !== "stored") return { ok: false, code: "conflict", detail: `It is ${found.value.status}.` };
+    return ok({ receipt: EXAMPLE.receipt as Receipt, jws: "e30.e30.c2ln", keysUrl: "https://firewatch.test/keys" });
+  };
+
+  addLink: Tracker["addLink"] = async (caller, { key, etag }) =>
+    this.#for(caller, "transfers:write", () => {
+      const { url: _, ...example } = EXAMPLE.newLink;
+      const link: ShareLink = { ...example, id: idOf("lnk"), key, ...(etag && { etag }) };
+      this.heldLinks.set(link.id, link);
+      return ok({ link, token: `token-of-${link.id}` });
+    });
+  links: Tracker["links"] = async (caller) =>
+    this.#for(caller, "transfers:read", () => pageOf(this.heldLinks.values()));
+  removeLink: Tracker["removeLink"] = async (caller, id) =>
+    this.#removed(caller, "transfers:write", this.heldLinks, id);
 
   // Events and callbacks
   events: Tracker["events"] = async (caller, { after = 0, job }) =>

@@ -72,6 +72,12 @@ export async function createWorld(change: Partial<Deps> = {}) {
       if (operation === "download") return { ok: true, value: { bytes: new Uint8Array([0, 255, 10]) } };
       return { ok: true, value: { body: { operation, input } } };
     },
+    openLink: async (token) => {
+      const id = token.replace("token-of-", "");
+      const holder = [...trackers.values()].find(({ heldLinks }) => heldLinks.has(id));
+      const link = holder?.heldLinks.get(id);
+      return holder && link && { objectKey: `${holder.name}/${link.key}`, ...(link.etag && { etag: link.etag }) };
+    },
     connections: async () => ({
       items: [...trackers.values()].filter(({ exists }) => exists).map(({ name }) => ({ name, live: false })),
     }),

@@ -1,0 +1,125 @@
+/**
+ * Slack: Block Kit. Text from outside stands in `plain_text` objects and in the text elements of rich text, which Slack shows
+ * as they are: no mark-up, no mention and no link can be written there. Only the notification line is read as mark-up, and
+ * that one is escaped.
+ */
+import { clamped, LOOKS } from "./clamp.ts";
+import { type Button, inOneParagraph, type Message } from "./message.ts";
+import { cut } from "./text.ts";
+
+/** Of a message, as documented. */
+export const SLACK_LIMITS = {
+  blocks: 50,
+  header: 150,
+  /** Of the fallback: cut at 40,000, asked to stay below 4,000. */
+  text: 4_000,
+  buttonText: 75,
+  buttonValue: 2_000,
+  url: 3_000,
+  actionId: 255,
+  actions: 25,
+  confirmTitle: 100,
+  confirmText: 300,
+  confirmButton: 30,
+  contextElements: 10,
+  /** Not documented, seen by many: refused as `msg_blocks_too_long` somewhat above 13,000. */
+  allBlocks: 12_000,
+} as const;
+
+/** `action_id` of a button; what stands behind the colon is the action. */
+export const SLACK_ACTION_PREFIX = "firewatch:";
+
+type Block = Record<string, unknown>;
+
+export interface SlackMessage {
+  /** For notifications and screen readers. */
+  text: string;
+  blocks: Block[];
+}
+
+/** Of Slack's three characters with a meaning in mark-up. */
+export const escapeMrkdwn = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+const plain = (text: string) => ({ type: "plain_text", text, emoji: false });
+const run = (text: string, style?: { bold?: true; italic?: true }) => ({
+  type: "text",
+  text,
+  ...(style === undefined ? {} : { style }),
+});
+const section = (...elements: unknown[]) => ({ type: "rich_text_section", elements });
+
+export function slackMessage(message: Message): SlackMessage {
+  const { title, tone, text, facts, tail, next, link, buttons = [], footer } = clamped(message);
+  const { sign } = LOOKS[tone];
+  const said: unknown[] = [
+    ...(text === undefined ? [] : [section(run(`${text}\n`))]),
+    ...(facts.length === 0
+      ? []
+      : [
+          section(
+            ...facts.flatMap(({ label, value }, i) => [
+              run(label, { bold: true }),
+              run(`  ${value}${i === facts.length - 1 ? "" : "\n"}`),
+            ]),
+          ),
+        ]),
+    ...(tail === undefined
+      ? []
+      : [
+          section(run(`${tail.caption}\n`, { bold: true })),
+          { type: "rich_text_preformatted", elements: [run(tail.text)] },
+        ]),
+    ...(next === undefined ? [] : [section(run("Next: ", { bold: true }), run(next))]),
+  ];
+  const pressed: unknown[] = [
+    ...buttons.map(button),
+    ...(link === undefined
+      ? []
+      : [{ type: "button", action_id: `${SLACK_ACTION_PREFIX}open`, text: plain(link.label), url: link.url }]),
+  ];
+  return {
+    text: cut(
+      `${sign} ${inOneParagraph({ title, tone, facts, ...pick({ text, next }) })}`,
+      SLACK_LIMITS.text,
+      escapeMrkdwn,
+    ),
+    blocks: [
+      { type: "header", text: plain(`${sign} ${title}`) },
+      ...(said.length === 0 ? [] : [{ type: "rich_text", elements: said }]),
+      ...(pressed.length === 0 ? [] : [{ type: "actions", elements: pressed }]),
+      ...(footer === undefined ? [] : [{ type: "context", elements: [plain(footer)] }]),
+    ],
+  };
+}
+
+const pick = ({ text, next }: { text: string | undefined; next: string | undefined }) => ({
+  ...(text === undefined ? {} : { text }),
+  ...(next === undefined ? {} : { next }),
+});
+
+function button({ action, label, style, confirm, value }: Button): Block {
+  return {
+    type: "button",
+    action_id: SLACK_ACTION_PREFIX + action,
+    text: plain(label),
+    value,
+    ...(style === undefined ? {} : { style }),
+    ...(confirm === undefined
+      ? {}
+      : {
+          confirm: {
+            title: plain(label),
+            text: plain(confirm.question),
+            confirm: plain(confirm.yes),
+            deny: plain(confirm.no),
+            ...(style === "danger" ? { style } : {}),
+          },
+        }),
+  };
+}
+
+/** For an incoming webhook: nobody would answer to its buttons, so it has none. */
+export function slackWebhookBody({ buttons: _, ...message }: Message): SlackMessage & { link_names: false } {
+  return { ...slackMessage(message), link_names: false };
+}

@@ -1,0 +1,97 @@
+/** The Tracker's entrances for whoever administers its connection: the connection itself, its keys, identities and audit. */
+import { DurableObject } from "cloudflare:workers";
+import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
+import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { Answer, Origin } from "../../shared/contract/rpc.ts";
+import * as access from "./access.ts";
+import * as connections from "./connections.ts";
+import type { Env } from "./env.ts";
+import { metrics } from "./metrics.ts";
+import { Rooms } from "./rooms.ts";
+import { rotateSigningKey, webhookKeys } from "./signing.ts";
+
+const ok = <T>(value: T) => ({ ok: true as const, value });
+
+export abstract class Administration extends DurableObject<Env> {
+  protected readonly rooms: Rooms;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.rooms = new Rooms(state, env);
+  }
+
+  async create(caller: Caller, name: string, request: ConnectionRequest, origin: Origin) {
+    const admitted = this.rooms.admitCreator(caller);
+    if (!admitted.ok) return admitted;
+    return connections.create(this.rooms.desk, admitted.value, name, request, origin);
+  }
+
+  async describe(caller: Caller) {
+    return this.rooms.with(caller, "jobs:read", () => ok(connections.describe(this.rooms.desk)));
+  }
+
+  async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
+    return this.rooms.with(caller, "connection:admin", async (actor) => {
+      const answer = await connections.remove(this.rooms.desk, actor, force, origin);
+      if (answer.ok) await this.ctx.storage.deleteAll();
+      return answer;
+    });
+  }
+
+  async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
+    const admitted = this.rooms.admit(caller, scope, system);
+    return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
+  }
+
+  async audiences(issuer: string): Promise<string[]> {
+    return this.rooms.exists() ? access.audiences(this.rooms.house, issuer) : [];
+  }
+
+  async metrics(caller: Caller) {
+    return this.rooms.with(caller, "jobs:read", () => ok(metrics(this.rooms.desk)));
+  }
+
+  async webhookKeys() {
+    return this.rooms.exists() ? webhookKeys(this.rooms.house) : undefined;
+  }
+
+  async rotateSigningKey(caller: Caller, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) => rotateSigningKey(this.rooms.desk, actor, origin));
+  }
+
+  async addKey(caller: Caller, request: KeyRequest, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) =>
+      access.addKey(this.rooms.house, actor, request, origin),
+    );
+  }
+
+  async keys(caller: Caller) {
+    return this.rooms.with(caller, "connection:admin", () => ok(access.listKeys(this.rooms.house)));
+  }
+
+  async revokeKey(caller: Caller, id: string, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) =>
+      access.revokeKey(this.rooms.house, actor, id, origin),
+    );
+  }
+
+  async putIdentity(caller: Caller, name: string, request: IdentityRequest, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) =>
+      access.putIdentity(this.rooms.house, actor, name, request, origin),
+    );
+  }
+
+  async identity(caller: Caller, name: string) {
+    return this.rooms.with(caller, "connection:admin", () => access.identity(this.rooms.house, name));
+  }
+
+  async removeIdentity(caller: Caller, name: string, origin: Origin) {
+    return this.rooms.with(caller, "connection:admin", (actor) =>
+      access.removeIdentity(this.rooms.house, actor, name, origin),
+    );
+  }
+
+  async audit(caller: Caller, query: { cursor?: string; limit?: number }) {
+    return this.rooms.with(caller, "connection:admin", () => ok(access.auditTrail(this.rooms.house, query)));
+  }
+}
