@@ -22,6 +22,7 @@ export const FAR_EFFECTS = [
   "release",
   "verify",
   "hash",
+  "split",
   "upload",
   "tidy",
 ] as const;
@@ -29,6 +30,9 @@ export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
 export type EffectKind = FarEffect | ByteEffect;
+
+/** Small jobs of ours, see `workers/poller/errands.ts`. */
+export const isErrand = (kind: EffectKind): kind is "hash" | "split" => kind === "hash" || kind === "split";
 
 export const isByteEffect = (kind: EffectKind): kind is ByteEffect =>
   (BYTE_EFFECTS as readonly string[]).includes(kind);
@@ -51,6 +55,7 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   release: 90_000,
   verify: 120_000,
   hash: 90_000,
+  split: 90_000,
   upload: 300_000,
   tidy: 90_000,
   copy: 90_000,
@@ -69,6 +74,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   release: 1,
   verify: 3,
   hash: 4,
+  split: 4,
   upload: 3,
   tidy: 2,
   copy: 0,
@@ -79,13 +85,15 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only submissions (of people's jobs, and of ours that pack and hash), stagings and uploads leave something behind that a
+ * Only submissions (of people's jobs, and of ours that pack, hash and cut), stagings and uploads leave something behind that a
  * second one would double.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return (["submit", "compress", "stage", "hash", "upload"] as EffectKind[]).includes(kind) ? "check" : "again";
+  return (["submit", "compress", "stage", "hash", "split", "upload"] as EffectKind[]).includes(kind)
+    ? "check"
+    : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

@@ -4,15 +4,17 @@ import { HASH_MAX_BYTES, judge, type OurSide, proofFor, type SiteSide } from "./
 describe("the proof to copy for", () => {
   it.each([
     [undefined, HASH_MAX_BYTES, false, "hash"],
-    [undefined, HASH_MAX_BYTES, true, "hash"],
+    [undefined, HASH_MAX_BYTES, true, "manifest"],
     [undefined, HASH_MAX_BYTES + 1, true, "manifest"],
     [undefined, HASH_MAX_BYTES + 1, false, "size"],
-    ["hash", 1, true, "hash"],
+    ["hash", 1, false, "hash"],
     ["manifest", 1, false, "manifest"],
     ["manifest", HASH_MAX_BYTES + 1, false, "manifest"],
     ["size", 1, true, "size"],
-  ] as const)("asked for %s, %d bytes, with a manifest at hand: %s → %s", (verify, bytes, hasManifest, proof) => {
-    expect(proofFor(verify === undefined ? {} : { verify }, bytes, hasManifest)).toBe(proof);
+  ] as const)("asked for %s, %d bytes, in pieces: %s → %s", (verify, bytes, inPieces, proof) => {
+    const pieces = { directory: "/d", pieceBytes: 1, at: 0 };
+    const asked = verify === undefined ? {} : { verify };
+    expect(proofFor(inPieces ? { ...asked, pieces } : asked, bytes)).toBe(proof);
   });
 });
 

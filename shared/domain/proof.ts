@@ -12,18 +12,15 @@ import type { TransferRecord } from "./transfer.ts";
 export const HASH_MAX_BYTES = 1024 ** 3;
 
 /**
- * The proof to copy for. Who asks for one gets that one or a failure. Else: `hash` while the file is small enough for it,
- * then `manifest` where one is made anyway, then `size`. Nothing is hashed on the HPC side that nobody asked for: it would
+ * The proof to copy for. Who asks for one gets that one or a failure. Else: `manifest` where one is made anyway, `hash` while the
+ * file is small enough for it, then `size`. Nothing is hashed on the HPC side that nobody asked for: it would
  * cost the job's time.
  */
-export function proofFor(
-  { verify }: Pick<TransferRecord, "verify">,
-  sizeBytes: number,
-  hasManifest: boolean = false,
-): Proof {
+export function proofFor({ verify, pieces }: Pick<TransferRecord, "verify" | "pieces">, sizeBytes: number): Proof {
   if (verify !== undefined && verify !== "hash") return verify;
-  if (sizeBytes <= HASH_MAX_BYTES) return "hash";
-  return hasManifest ? "manifest" : "size";
+  // Whoever cuts it over there reads it anyway, and hashes it with that.
+  if (pieces !== undefined) return "manifest";
+  return sizeBytes <= HASH_MAX_BYTES ? "hash" : "size";
 }
 
 /** What the HPC side says of the file now. */

@@ -11,6 +11,7 @@ import type { LinkState, Proof, TransferStatus } from "../contract/states.ts";
 import { isEndedTransfer } from "../contract/states.ts";
 import type { Transfer } from "../contract/transfer.ts";
 import type { Announcement } from "./job.ts";
+import { type Pieces, pieceName } from "./pieces.ts";
 
 /** What the Tracker stores of a transfer. Times in ms since the epoch. */
 export interface TransferRecord {
@@ -47,6 +48,8 @@ export interface TransferRecord {
   sha256?: string;
   proof?: Proof;
   etag?: string;
+  /** How it comes, where it is larger than what the site can stage. */
+  pieces?: Pieces;
   /** The effect that makes a manifest for it: a small job of ours (`workers/poller/errands.ts`). */
   errand?: string;
   /** How often wrong parts were copied again from this staging. */
@@ -86,6 +89,12 @@ export const TRANSFER_STEPS = {
 
 /** The file that is fetched. */
 export const sourceOf = ({ path, archive }: Pick<TransferRecord, "path" | "archive">): string => archive ?? path;
+
+/** What the site is asked to stage for it: a piece, a link, or the file itself. */
+export const stagedOf = (record: TransferRecord): string =>
+  record.pieces === undefined
+    ? (record.symlink ?? sourceOf(record))
+    : `${record.pieces.directory}/${pieceName(record.pieces.at)}`;
 
 const ANNOUNCED: Partial<Record<TransferStatus, Announcement["type"]>> = {
   staged: "transfer.staged",

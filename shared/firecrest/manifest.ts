@@ -108,6 +108,30 @@ export function manifestScript(request: ManifestRequest): string {
   return `${["#!/bin/sh", "_fw_dir=$PWD", ...manifestFunction(request), "_fw_manifest"].join("\n")}\n`;
 }
 
+export interface SplitRequest {
+  tag: string;
+  path: string;
+  /** Made, and filled with pieces named `0000`, `0001` and so on. */
+  directory: string;
+  pieceBytes: number;
+}
+
+/** A script that cuts a file into pieces beside it, and writes its manifest. Ends with an error when the pieces are not all there. */
+export function splitScript({ tag, path, directory, pieceBytes }: SplitRequest): string {
+  const lines = [
+    "#!/bin/sh",
+    "_fw_dir=$PWD",
+    ...manifestFunction({ tag, paths: [path] }),
+    `${assignment("_fw_from", path)} || exit 78`,
+    `${assignment("_fw_to", directory)} || exit 78`,
+    `_fw_to="\${_fw_to%x}"`,
+    'mkdir -p -- "$_fw_to" || exit',
+    `split -b ${pieceBytes} -a 4 -d -- "\${_fw_from%x}" "$_fw_to/" || exit`,
+    "_fw_manifest",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
 /** The manifest in a text, or undefined when it is another job's, incomplete or not one. */
 export function parseManifest(text: string, tag: string): Manifest | undefined {
   const lines = text.split("\n");

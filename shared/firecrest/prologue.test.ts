@@ -7,7 +7,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MAX_OBJECT_BYTES, partBytesFor } from "../contract/cut.ts";
-import { cutFunction, manifestName, manifestScript, parseManifest } from "./manifest.ts";
+import { cutFunction, manifestName, manifestScript, parseManifest, splitScript } from "./manifest.ts";
 import { composeScript, type ScriptRequest } from "./script.ts";
 
 const TAG = "0123456789abc";
@@ -214,6 +214,27 @@ describe("the manifest", () => {
     const listed = manifestOf(["runs/*/*.nc", "none-*", "runs/[!1]*/?.txt", "$(touch pwned)*"])?.files;
     expect(listed?.map(({ path }) => path)).toEqual(["runs/1/a.nc", "runs/2 b/$(touch pwned).nc", "runs/2 b/b.txt"]);
     expect(existsSync(join(folder, "pwned"))).toBe(false);
+  });
+
+  it("comes with the pieces of a file that is cut, or with an error where it cannot be", () => {
+    const big = Buffer.alloc(MIB + 3, "0123456789");
+    const from = join(folder, "it's big");
+    writeFileSync(from, big);
+    const directory = join(folder, ".fw-x.pieces");
+    for (const shell of SHELLS) {
+      rmSync(directory, { recursive: true, force: true });
+      const script = splitScript({ tag: TAG, path: from, directory, pieceBytes: MIB / 2 });
+      expect(run(shell, script).status).toBe(0);
+      const pieces = ["0000", "0001", "0002"].map((name) => readFileSync(join(directory, name)));
+      expect(Buffer.concat(pieces).equals(big)).toBe(true);
+      expect(pieces.map(({ length }) => length)).toEqual([MIB / 2, MIB / 2, 3]);
+      const text = readFileSync(join(folder, manifestName(TAG)), "utf8");
+      expect(parseManifest(text, TAG)?.files.map(({ path, sha256: hash }) => [path, hash])).toEqual([
+        [from, sha256(big)],
+      ]);
+      const nowhere = splitScript({ tag: TAG, path: `${from}-not`, directory, pieceBytes: MIB });
+      expect(run(shell, nowhere).status).not.toBe(0);
+    }
   });
 
   it("is refused when it is incomplete, another job's, or nonsense", () => {

@@ -40,12 +40,26 @@ async function entry(path: string, directory: string, { files }: Seat): Promise<
   return `${lines.join("\n")}\n`;
 }
 
+/** `split`, where the script has one. */
+async function cut(script: string, { files }: Seat): Promise<void> {
+  const given = (name: string) =>
+    decoded(new RegExp(`^${name}="\\$\\(printf %s '([^']*)'`, "m").exec(script)?.[1] ?? "");
+  const pieceBytes = Number(/^split -b (\d+) /m.exec(script)?.[1] ?? 0);
+  if (pieceBytes === 0) return;
+  const [from, to] = [given("_fw_from"), given("_fw_to")];
+  await files.mkdir(to, { parents: true });
+  const bytes = new Uint8Array(await new Response((await files.read(from)).body).arrayBuffer());
+  for (let n = 0; n * pieceBytes < bytes.length; n++)
+    await files.write(`${to}/${String(n).padStart(4, "0")}`, bytes.slice(n * pieceBytes, (n + 1) * pieceBytes));
+}
+
 export async function runOurLines(script: string, directory: string, seat: Seat): Promise<number | undefined> {
   const tag = /^ {2}echo "firewatch-manifest 1 (\w{13})"/m.exec(script)?.[1];
   if (tag === undefined) return undefined;
   let text = `firewatch-manifest 1 ${tag}\n`;
   for (const [, base64 = ""] of script.matchAll(/^ {2}_fw_path="\$\(printf %s '([^']*)'/gm))
     for (const path of await filesFor(decoded(base64), directory, seat)) text += await entry(path, directory, seat);
+  await cut(script, seat);
   await seat.files.write(`${directory}/${manifestName(tag)}`, new TextEncoder().encode(`${text}end\n`));
   return undefined;
 }

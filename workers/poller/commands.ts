@@ -68,6 +68,7 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
       case "release":
         return await release(work, firecrest);
       case "hash":
+      case "split":
         return await submitErrand(work, firecrest);
       case "tidy":
         for (const path of work.paths) await firecrest.files.remove(work.system, path).catch(ignoreMissing);
@@ -165,6 +166,13 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
       },
     );
   if (stat.size === 0) return { kind: "empty", stat };
+  if (work.maxBytes !== undefined && stat.size > work.maxBytes)
+    return { kind: "oversized", stat, maxBytes: work.maxBytes };
+  if (work.bytes !== undefined && stat.size !== work.bytes)
+    throw new FirecrestError(`${work.path} has ${stat.size} bytes, not the ${work.bytes} of its piece`, {
+      code: "site_error",
+      retry: "never",
+    });
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
       // An earlier attempt made it.

@@ -31,7 +31,7 @@ export interface EffectRecord {
     uploadId?: string;
     /** Of a `compress`: the file that it makes. */
     archive?: string;
-    /** Of a `hash`: the small job that it is. */
+    /** Of a `hash` or `split`: the small job that it is. */
     errand?: Errand;
     /** Of a `cancel`: the errand to end, where it is not the job itself. */
     cancels?: string;

@@ -1,6 +1,6 @@
 /**
- * Errands: small jobs of our own on the HPC side, which serve transfers. One kind today: `hash` writes the manifest that a copy
- * is proven by, where the job that made the file did not.
+ * Errands: small jobs of our own on the HPC side, which serve transfers. `hash` writes the manifest that a copy is proven by,
+ * where the job that made the file did not; `split` cuts a file that is too large to be staged, and writes its manifest too.
  *
  *     planned → sent → adopted (it has a scheduler's id) → done | refused
  *
@@ -8,7 +8,7 @@
  * Poll rounds follow them together with the jobs of their system; when one has ended, the transfers that wait for it look at
  * what it left, and when nobody needs that any more it is removed.
  */
-import { LOOKUP_OFFSETS_MS, type LookupVerdict, lookedUp } from "../../shared/domain/effect.ts";
+import { type EffectKind, LOOKUP_OFFSETS_MS, type LookupVerdict, lookedUp } from "../../shared/domain/effect.ts";
 import { LOST_AFTER_MS } from "../../shared/domain/job.ts";
 import { sourceOf, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
@@ -16,6 +16,7 @@ import type { HandleState, JobObservation, NameLookup, TrackedJob } from "../../
 import { tagOf } from "../../shared/ids.ts";
 import { type EffectRecord, effect, effectsOf, hintAt, move, note, plan } from "./effects.ts";
 import type { House } from "./house.ts";
+import { fileCut } from "./pieces.ts";
 import { pathsTaken, summaryOf } from "./submission.ts";
 import { applyTransfer, planTidy } from "./transfers.ts";
 
@@ -27,6 +28,8 @@ export interface Errand {
   /** Of all of them together: the time limit follows from it. */
   bytes: number;
   account?: string;
+  /** Of a `split`: what it makes. */
+  cut?: { directory: string; pieceBytes: number };
   /** From here on it is the scheduler's. */
   schedulerId?: string;
   /** Where it works, and leaves what it made. */
@@ -65,6 +68,7 @@ function siblingsOf(house: House, transfer: TransferRecord): TransferRecord[] {
         other.id !== transfer.id &&
         other.verify === "manifest" &&
         other.errand === undefined &&
+        other.pieces === undefined &&
         other.size !== undefined &&
         other.waiting !== true,
     );
@@ -101,6 +105,13 @@ export function planHash(house: House, transfer: TransferRecord): void {
   });
 }
 
+/** Has the transfer's file cut into pieces. */
+export function planSplit(house: House, transfer: TransferRecord, cut: NonNullable<Errand["cut"]>): string {
+  const { system, account, size = 0 } = transfer;
+  const errand: Errand = { system, paths: [sourceOf(transfer)], bytes: size, cut };
+  return plan(house, "split", transfer.id, { errand: account === undefined ? errand : { ...errand, account } });
+}
+
 /** The transfer needs its errand no more. Whoever is the last to leave puts out the light. Call inside `house.change`. */
 export function leaveErrand(house: House, { id, errand }: Pick<TransferRecord, "id" | "errand">): void {
   const record = errand === undefined ? undefined : withErrand(effect(house, errand));
@@ -114,15 +125,16 @@ const isNeeded = (house: House, { id }: EffectRecord): boolean => waitingFor(hou
 
 /** What it left goes: the directory where it is surely the errand's own, else the manifest. */
 function clearAway(house: House, { id, subject, doc }: WithErrand): void {
-  const { directory, system } = doc.errand;
-  if (directory === undefined) return;
-  const own = ownDirectory(directory, tagOf(id));
-  planTidy(house, subject, system, [own ? directory : `${directory}/${manifestName(tagOf(id))}`]);
+  const { directory, system, cut } = doc.errand;
+  const paths = cut === undefined ? [] : [cut.directory];
+  if (directory !== undefined)
+    paths.push(ownDirectory(directory, tagOf(id)) ? directory : `${directory}/${manifestName(tagOf(id))}`);
+  if (paths.length > 0) planTidy(house, subject, system, paths);
 }
 
 /** v2: made by us and named after the errand. v1: made by FirecREST for one task. */
 const ownDirectory = (directory: string, tag: string): boolean =>
-  directory.endsWith(`/firewatch/fw-hash.fw-${tag}`) || /\/firecrest\/[0-9a-f]{32}$/.test(directory);
+  directory.endsWith(`.fw-${tag}`) || /\/firecrest\/[0-9a-f]{32}$/.test(directory);
 
 // ------------------------------------------------------------------------------------------------------------- submission
 
@@ -220,18 +232,18 @@ export interface TrackedErrand {
 /** Errands of a system that the scheduler has to be asked about. */
 export function trackedErrands(house: House, system: string): TrackedErrand[] {
   return house
-    .rows<{ id: string; sent_at: number; doc: string }>(
-      "SELECT id, sent_at, doc FROM effects WHERE kind = 'hash' AND state = 'sent' AND json_extract(doc, '$.errand.schedulerId') IS NOT NULL AND json_extract(doc, '$.errand.system') = ?",
+    .rows<{ id: string; kind: EffectKind; sent_at: number; doc: string }>(
+      "SELECT id, kind, sent_at, doc FROM effects WHERE kind IN ('hash', 'split') AND state = 'sent' AND json_extract(doc, '$.errand.schedulerId') IS NOT NULL AND json_extract(doc, '$.errand.system') = ?",
       system,
     )
-    .map(({ id, sent_at, doc }) => {
+    .map(({ id, kind, sent_at, doc }) => {
       const { errand, plannedAt } = JSON.parse(doc) as WithErrand["doc"];
       return {
         id,
         since: sent_at,
         tracked: {
           schedulerId: errand.schedulerId ?? "",
-          name: errandName({ kind: "hash", id }),
+          name: errandName({ kind, id }),
           acceptedAt: plannedAt,
           submittedAt: sent_at,
           status: "queued",
@@ -278,6 +290,8 @@ export function errandOver(
   move(house, record, end.ok ? "done" : "refused", end.ok ? {} : { doc: { lastError: end.detail } });
   const ended = withErrand(effect(house, record.id));
   const waiting = waitingFor(house, record.id);
-  for (const { id, status } of waiting) if (status === "verifying") plan(house, "verify", id);
+  for (const transfer of waiting)
+    if (transfer.status === "verifying") plan(house, "verify", transfer.id);
+    else if (transfer.pieces !== undefined) fileCut(house, transfer, end);
   if (waiting.length === 0 && ended !== undefined) clearAway(house, ended);
 }

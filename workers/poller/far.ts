@@ -5,12 +5,14 @@
 import type { JobRequest } from "../../shared/contract/job.ts";
 import type { Begun } from "../../shared/contract/rpc.ts";
 import type { Retry } from "../../shared/contract/states.ts";
-import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
-import { sourceOf } from "../../shared/domain/transfer.ts";
+import { type FarEffect, isByteEffect, isErrand, REQUESTS } from "../../shared/domain/effect.ts";
+import { pieceRange } from "../../shared/domain/pieces.ts";
+import { sourceOf, stagedOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { type Desk, pingUrl } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
+import type { Errand } from "./errands.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
 import { manifestsOf } from "./proof.ts";
@@ -25,9 +27,10 @@ export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "cancel"; schedulerId: string }
   | { kind: "list"; pattern: string }
   | { kind: "compress"; from: string; to: string; account?: string }
-  | { kind: "stage"; path: string; symlink?: string; account?: string }
+  /** `maxBytes`: more than the site can stage at once. `bytes`: what a piece must have. */
+  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number; bytes?: number }
   | { kind: "verify"; path: string; wantsHash: boolean; manifests: ManifestPlace[] }
-  | { kind: "hash"; id: string; paths: string[]; bytes: number; scheduler?: string; account?: string }
+  | { kind: "hash" | "split"; id: string; errand: Errand; scheduler?: string }
   /** The link is opened for this call: a secret. */
   | { kind: "release"; handle: Handle; url: string }
   | { kind: "tidy"; paths: string[] }
@@ -81,6 +84,7 @@ export type FarOutcome =
   | { kind: "listed"; count: number; paths: string[] }
   | { kind: "packing"; handle: Handle }
   | { kind: "empty"; stat: FileStat }
+  | { kind: "oversized"; stat: FileStat; maxBytes: number }
   | { kind: "staging"; stat: FileStat; handle: Handle }
   | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
   | { kind: "released"; proven: boolean }
@@ -163,17 +167,15 @@ function prepare(
     case "stage": {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined || transfer.status !== "staging") return undefined;
-      const { symlink, account } = transfer;
-      return {
-        work: {
-          kind: "stage",
-          site,
-          system: transfer.system,
-          path: sourceOf(transfer),
-          ...(symlink === undefined ? {} : { symlink }),
-          ...(account === undefined ? {} : { account }),
-        },
+      const { system, symlink, account, pieces, size = 0 } = transfer;
+      const maxBytes = desk.facts()?.parameters.stagingMaxBytes;
+      const whole = {
+        path: sourceOf(transfer),
+        ...(symlink === undefined ? {} : { symlink }),
+        ...(maxBytes === undefined ? {} : { maxBytes }),
       };
+      const file = pieces === undefined ? whole : { path: stagedOf(transfer), bytes: pieceRange(pieces, size).bytes };
+      return { work: { kind: "stage", site, system, ...file, ...(account === undefined ? {} : { account }) } };
     }
     case "verify": {
       const transfer = transferRecord(house, record.subject);
@@ -189,23 +191,13 @@ function prepare(
         },
       };
     }
-    case "hash": {
+    case "hash":
+    case "split": {
       const { errand } = record.doc;
-      if (errand === undefined) return undefined;
-      const { system, paths, bytes, account } = errand;
+      if (errand === undefined || !isErrand(record.kind)) return undefined;
       const scheduler = desk.facts()?.parameters.scheduler;
-      return {
-        work: {
-          kind: "hash",
-          site,
-          system,
-          id: record.id,
-          paths,
-          bytes,
-          ...(scheduler === undefined ? {} : { scheduler }),
-          ...(account === undefined ? {} : { account }),
-        },
-      };
+      const work: FarWork = { kind: record.kind, site, system: errand.system, id: record.id, errand };
+      return { work: scheduler === undefined ? work : { ...work, scheduler } };
     }
     case "release": {
       const debt = debtRecord(house, record.subject);

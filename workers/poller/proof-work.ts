@@ -1,6 +1,12 @@
 /** The proof of a copy, as the consumer of `commands` works on it: looks at the HPC side, and small jobs that hash there. */
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import { type ManifestFile, manifestName, manifestScript, parseManifest } from "../../shared/firecrest/manifest.ts";
+import {
+  type ManifestFile,
+  manifestName,
+  manifestScript,
+  parseManifest,
+  splitScript,
+} from "../../shared/firecrest/manifest.ts";
 import { resolvePath } from "../../shared/firecrest/paths.ts";
 import type { FileStat, Firecrest } from "../../shared/firecrest/port.ts";
 import { composeScript } from "../../shared/firecrest/script.ts";
@@ -69,19 +75,20 @@ const LEAST_SECONDS = 600;
 const MOST_SECONDS = 24 * 3_600;
 
 /** Pure, so it comes out the same each time: an errand that was lost and is sent again is the same one. */
-export async function submitErrand(work: Work<"hash">, firecrest: Firecrest): Promise<FarOutcome> {
-  const { system, paths, bytes, scheduler = "slurm" } = work;
+export async function submitErrand(work: Work<"hash" | "split">, firecrest: Firecrest): Promise<FarOutcome> {
+  const { kind, system, scheduler = "slurm" } = work;
+  const { paths, bytes, cut } = work.errand;
   const tag = tagOf(work.id);
   const seconds = Math.min(MOST_SECONDS, Math.max(LEAST_SECONDS, Math.ceil(bytes / SLOWEST_BYTES_PER_SECOND) + 300));
   const composed = composeScript({
     api: work.site.api,
     tag,
-    name: "fw-hash",
-    script: manifestScript({ tag, paths }),
+    name: `fw-${kind}`,
+    script: cut === undefined ? manifestScript({ tag, paths }) : splitScript({ tag, path: paths[0] ?? "", ...cut }),
     ...(scheduler.toLowerCase() === "slurm" ? { resources: { nodes: 1, tasks: 1, timeLimitSeconds: seconds } } : {}),
   });
   if (!composed.ok || composed.script === undefined) throw new Error("the script of an errand cannot be composed");
-  const account = work.account ?? work.site.account;
+  const account = work.errand.account ?? work.site.account;
   const result = await firecrest.submit({
     system,
     script: composed.script,

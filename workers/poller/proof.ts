@@ -7,6 +7,7 @@ import { planHash } from "./errands.ts";
 import type { FarOutcome, ManifestPlace } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { fetchPieces } from "./pieces.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, transferRecord } from "./transfers.ts";
 
@@ -101,6 +102,10 @@ function wrongParts(house: House, transfer: TransferRecord, wrong: readonly numb
     return;
   }
   for (const n of wrong) house.run("DELETE FROM parts WHERE transfer = ? AND n = ?", transfer.id, n);
+  if (transfer.pieces !== undefined) {
+    fetchPieces(house, { ...transfer, recopied });
+    return;
+  }
   const copying = applyTransfer(house, moved(transfer, "copying", house.now(), { recopied }));
   if (copying.status === "copying") plan(house, "copy", transfer.id);
 }

@@ -2,7 +2,7 @@
  * What came of effects on FirecREST: each outcome, also "no answer", ends in the same few places. Nothing here talks to
  * anybody; all of it is called inside `house.change`.
  */
-import { afterFailure, retryDelayMs } from "../../shared/domain/effect.ts";
+import { afterFailure, isErrand, retryDelayMs } from "../../shared/domain/effect.ts";
 import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { packing } from "./archives.ts";
@@ -12,6 +12,7 @@ import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
 import { listed } from "./outputs.ts";
+import { fetchPieces, oversized } from "./pieces.ts";
 import { cannotProve, verified } from "./proof.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
@@ -37,7 +38,7 @@ export function succeededEffect(
   switch (outcome.kind) {
     case "submitted": {
       const { kind: _, warning, ...taken } = outcome;
-      if (record.kind === "hash") {
+      if (isErrand(record.kind)) {
         errandTaken(house, record, taken);
         break;
       }
@@ -60,6 +61,10 @@ export function succeededEffect(
       break;
     case "packing":
       packing(house, record, outcome.handle);
+      break;
+    case "oversized":
+      move(house, record, "done");
+      oversized(house, record, outcome);
       break;
     case "empty":
     case "staging":
@@ -109,16 +114,21 @@ function staged(
   };
   saveDebt(house, owed);
   note(house, record, { handle }, house.now() + STAGING_DEADLINE_MS);
-  const hopeless = cannotProve(transfer, size);
+  const hopeless = transfer.pieces === undefined ? cannotProve(transfer, size) : undefined;
   if (hopeless !== undefined) failTransfer(house, transfer, "not_provable", hopeless);
-  else if (transfer.status === "staging")
+  else if (transfer.status === "staging" && transfer.pieces === undefined)
     applyTransfer(house, { record: { ...transfer, size, mtime, changedAt: house.now() }, announce: [], changed: true });
   house.due("handles", "", house.now() + 300, true);
 }
 
+/** One piece is staged again; the others, and the parts that are stored, stay as they are. */
+const PIECE_LOST = ["link_dead", "staging_lost"];
+
 /** A transfer that went wrong on the way starts over a few times, then fails. */
 export function startOver(house: House, transfer: TransferRecord, reason: string, detail: string): void {
-  if (transfer.restaged < RESTAGE_MAX) restage(house, transfer);
+  if (transfer.restaged < RESTAGE_MAX && PIECE_LOST.includes(reason) && transfer.pieces !== undefined)
+    fetchPieces(house, { ...transfer, restaged: transfer.restaged + 1 });
+  else if (transfer.restaged < RESTAGE_MAX) restage(house, transfer);
   else failTransfer(house, transfer, reason, detail);
 }
 
@@ -189,6 +199,7 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
       if (transfer !== undefined) failTransfer(house, transfer, failure.code, failure.message);
       break;
     case "hash":
+    case "split":
       errandOver(house, record, { ok: false, detail: failure.message });
       break;
     case "release": {

@@ -2,9 +2,9 @@
  * What the alarm does: send again what got lost, look at what is pending, poll what is live. Local work first, then far
  * reads, each with its own time-out; an item's error is recorded and the others go on.
  */
-import { isByteEffect } from "../../shared/domain/effect.ts";
+import { isByteEffect, isErrand } from "../../shared/domain/effect.ts";
 import { nextHandleLookMs } from "../../shared/domain/pace.ts";
-import { sourceOf } from "../../shared/domain/transfer.ts";
+import { stagedOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Handle, HandleState, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
@@ -155,7 +155,7 @@ async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState)
     if (fresh === undefined || fresh.state !== "sent") return;
     if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
     else if (fresh.kind === "submit") applySubmission(house, fresh, state);
-    else if (fresh.kind === "hash") errandSubmission(house, fresh, state);
+    else if (isErrand(fresh.kind)) errandSubmission(house, fresh, state);
     else if (fresh.kind === "compress") packed(house, fresh, state);
     else move(house, fresh, state.state === "failed" ? "refused" : "done");
   });
@@ -254,7 +254,7 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
         conclusive: look.conclusive,
         verdict: verdict?.do,
       });
-    } else if (record.kind === "hash" && record.doc.errand !== undefined) {
+    } else if (isErrand(record.kind) && record.doc.errand !== undefined) {
       const { system } = record.doc.errand;
       const look = await withPaths(firecrest, system, await firecrest.findByName(system, errandName(record), sentAt));
       siteAnswered(house);
@@ -262,11 +262,11 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;
-      const handle = await firecrest.findStaged(transfer.system, transfer.symlink ?? sourceOf(transfer), sentAt);
+      const handle = await firecrest.findStaged(transfer.system, stagedOf(transfer), sentAt);
       const stat =
         handle === undefined
           ? undefined
-          : await firecrest.files.stat(transfer.system, sourceOf(transfer), { dereference: true });
+          : await firecrest.files.stat(transfer.system, stagedOf(transfer), { dereference: true });
       siteAnswered(house);
       house.change(() =>
         stagingLooked(house, id, handle === undefined || stat === undefined ? undefined : { handle, stat }),
@@ -274,7 +274,7 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     }
   } catch (error) {
     if (record.kind === "submit") house.change(() => looked(house, id, undefined));
-    else if (record.kind === "hash") house.change(() => errandLooked(house, id, undefined));
+    else if (isErrand(record.kind)) house.change(() => errandLooked(house, id, undefined));
     // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
     else if (error instanceof FirecrestError && error.retry === "never")
       house.change(() => stagingLooked(house, id, undefined));

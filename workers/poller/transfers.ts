@@ -148,6 +148,13 @@ export function startDownload(house: House, record: TransferRecord, api: Api): T
 
 /** Plans a staging: the debt opens in the same transaction. */
 export function planStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
+  leaveErrand(house, record);
+  const { sha256: _h, upload: _u, errand: _e, recopied: _r, pieces: _p, ...clean } = record;
+  return openStaging(house, { ...clean, copiedBytes: 0 }, delayMs);
+}
+
+/** The debt opens in the same transaction in which the staging is planned. */
+export function openStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
   const now = house.now();
   const effect = plan(house, "stage", record.id, { delayMs });
   saveDebt(
@@ -155,10 +162,7 @@ export function planStaging(house: House, record: TransferRecord, delayMs = 0): 
     { id: effect, transferId: record.id, state: "owed", openedAt: now, system: record.system, releases: 0 },
     true,
   );
-  leaveErrand(house, record);
-  const { sha256: _h, upload: _u, errand: _e, recopied: _r, ...clean } = record;
-  const step = moved({ ...clean, copiedBytes: 0 }, "staging", now, { link: { state: "owed" } });
-  return applyTransfer(house, step);
+  return applyTransfer(house, moved(record, "staging", now, { link: { state: "owed" } }));
 }
 
 /** The link died or the file changed under us: the old link is paid, the parts are dropped, and the file is staged anew. */
@@ -180,7 +184,8 @@ export function stageLater(house: House, record: TransferRecord): TransferRecord
       `The site took none of ${lostStagings} requests to stage the file.`,
     );
   const again: TransferRecord = { ...record, status: "staged", lostStagings };
-  return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
+  const delayMs = retryDelayMs(lostStagings, house.random());
+  return record.pieces === undefined ? planStaging(house, again, delayMs) : openStaging(house, again, delayMs);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ debts
@@ -235,6 +240,7 @@ export function moveDebt(house: House, debt: DebtRecord, to: LinkState, facts: P
  * waited for; one that was never sent owes nothing.
  */
 export function payDebt(house: House, debt: DebtRecord): void {
+  if (debt.state !== "owed") return;
   const staging = effectsOf(house, debt.transferId).find((effect) => effect.id === debt.id);
   if (staging?.state === "planned" || staging?.state === "refused") {
     if (staging.state === "planned") move(house, staging, "refused");
