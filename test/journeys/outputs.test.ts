@@ -13,9 +13,12 @@ interface Output {
   status: string;
 }
 
+/** What the v1 site stages at most; a part has 32 MiB. */
+const STAGING_MAX_BYTES = 72 * 1024 * 1024;
+
 let firewatch: Deployment;
 beforeAll(async () => {
-  firewatch = await deploy({ apis: ["v1", "v2"] });
+  firewatch = await deploy({ apis: ["v1", "v2"], firecrest: { limits: { stagingMaxBytes: STAGING_MAX_BYTES } } });
 });
 afterAll(() => firewatch?.stop());
 
@@ -43,7 +46,7 @@ for (const connection of ["local-v1", "local-v2"]) {
           return job.settledAt === undefined ? undefined : job;
         },
         "the settling of the job",
-        60_000,
+        120_000,
       );
     }
 
@@ -69,6 +72,19 @@ for (const connection of ["local-v1", "local-v2"]) {
       expect(sha256(await object("proven/out.bin"))).toBe(sha256(original));
       const gone = async () => ((await leftovers(join(transfer.path, ".."))).length === 0 ? true : undefined);
       await eventually(gone, "the removal of the manifest");
+    });
+
+    it.runIf(connection === "local-v1")("joins a file that is larger than what the site stages", async () => {
+      const { outputs } = await run("mkdir 'my dir'; head -c 140000000 /dev/urandom > 'my dir/large file.bin'", [
+        { path: "my dir/large file.bin", key: "large.bin" },
+      ]);
+      const { body: transfer } = await call("GET", `transfers/${outputs[0]?.transferId}`);
+      expect(transfer).toMatchObject({ status: "stored", proof: "manifest", bytes: 140_000_000 });
+      const original = await readFile(transfer.path);
+      expect(transfer.sha256).toBe(sha256(original));
+      expect(sha256(await object("large.bin"))).toBe(sha256(original));
+      const gone = async () => ((await leftovers(join(transfer.path, "../.."))).length === 0 ? true : undefined);
+      await eventually(gone, "the removal of the pieces");
     });
 
     it("proves any other file by a small job of its own, which leaves nothing", async () => {

@@ -39,6 +39,9 @@ export interface Errand {
 
 type WithErrand = EffectRecord & { doc: { errand: Errand } };
 
+/** Whether it may still make what it is for. */
+export const isUnderWay = ({ state }: EffectRecord): boolean => state !== "done" && state !== "refused";
+
 /** Its full name at the scheduler. */
 export const errandName = ({ kind, id }: Pick<EffectRecord, "kind" | "id">): string => `fw-${kind}.fw-${tagOf(id)}`;
 
@@ -81,11 +84,8 @@ function siblingsOf(house: House, transfer: TransferRecord): TransferRecord[] {
 export function planHash(house: House, transfer: TransferRecord): void {
   const owner = ownerOf(transfer);
   const underWay = effectsOf(house, owner).find(
-    ({ kind, state, doc }) =>
-      kind === "hash" &&
-      state !== "done" &&
-      state !== "refused" &&
-      doc.errand?.paths.includes(sourceOf(transfer)) === true,
+    (other) =>
+      other.kind === "hash" && isUnderWay(other) && other.doc.errand?.paths.includes(sourceOf(transfer)) === true,
   );
   const wanting = [transfer, ...siblingsOf(house, transfer)];
   const id =
@@ -98,11 +98,8 @@ export function planHash(house: House, transfer: TransferRecord): void {
         ...(transfer.account === undefined ? {} : { account: transfer.account }),
       },
     });
-  applyTransfer(house, {
-    record: { ...transfer, errand: id, changedAt: house.now() },
-    announce: [],
-    changed: true,
-  });
+  for (const one of underWay === undefined ? wanting : [transfer])
+    applyTransfer(house, { record: { ...one, errand: id, changedAt: house.now() }, announce: [], changed: true });
 }
 
 /** Has the transfer's file cut into pieces. */

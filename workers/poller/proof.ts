@@ -3,7 +3,7 @@ import { HASH_MAX_BYTES, judge, type OurSide, type Verdict } from "../../shared/
 import { moved, RECOPY_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { tagOf } from "../../shared/ids.ts";
 import { type EffectRecord, effect, move, plan } from "./effects.ts";
-import { planHash } from "./errands.ts";
+import { isUnderWay, planHash } from "./errands.ts";
 import type { FarOutcome, ManifestPlace } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
@@ -70,8 +70,7 @@ function unproven(house: House, transfer: TransferRecord, verdict: Extract<Verdi
       wrongParts(house, transfer, verdict.parts);
       break;
     case "no_manifest":
-      if (transfer.errand === undefined) planHash(house, transfer);
-      else failTransfer(house, transfer, "not_provable", `No job could hash the file. ${errandWords(house, transfer)}`);
+      awaitManifest(house, transfer);
       break;
     case "no_hash": {
       const detail = "The site could not hash the file within its time limit, and hash was asked for.";
@@ -85,10 +84,15 @@ function unproven(house: House, transfer: TransferRecord, verdict: Extract<Verdi
   }
 }
 
-function errandWords(house: House, transfer: TransferRecord): string {
-  const end = effect(house, transfer.errand ?? "");
-  if (end?.state === "done") return "The job that should ended without an error, and left no hashes of it.";
-  return end?.doc.lastError ?? "";
+/** Has one made, or waits for the one that is being made: its end brings the transfer back here. */
+function awaitManifest(house: House, transfer: TransferRecord): void {
+  const errand = transfer.errand === undefined ? undefined : effect(house, transfer.errand);
+  if (errand === undefined) planHash(house, transfer);
+  else if (!isUnderWay(errand)) {
+    const words = "The job that should ended without an error, and left no hashes of it.";
+    const why = errand.state === "done" ? words : (errand.doc.lastError ?? "");
+    failTransfer(house, transfer, "not_provable", `No job could hash the file. ${why}`);
+  }
 }
 
 /** They are copied again from the same link; if that does not help, the staged file itself is wrong, and is staged again. */
