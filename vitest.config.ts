@@ -41,7 +41,7 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "poller", include: ["test/tracker/**/*.test.ts"], testTimeout: 30_000 },
+        test: { name: "poller", include: ["test/tracker/**/*.test.ts"], testTimeout: 120_000 },
       },
       {
         test: {

@@ -119,8 +119,11 @@ describe("queues", () => {
 });
 
 describe("the Tracker", () => {
-  it("is a SQLite class of the poller, and the same one for everybody", () => {
-    expect(configs.poller.migrations.flatMap(({ new_sqlite_classes }) => new_sqlite_classes)).toEqual(["Tracker"]);
+  it("is a SQLite class of the poller like the Workspace, and the same one for everybody", () => {
+    expect(configs.poller.migrations.map(({ new_sqlite_classes }) => new_sqlite_classes)).toEqual([
+      ["Tracker"],
+      ["Workspace"],
+    ]);
     for (const worker of ["api", "transfer"] as const) {
       expect(configs[worker].durable_objects.bindings).toEqual([
         { name: "TRACKER", class_name: "Tracker", script_name: configs.poller.name },
@@ -132,6 +135,13 @@ describe("the Tracker", () => {
   it("is swept every minute, by the poller alone", () => {
     expect(everyone.map(({ triggers }) => triggers.crons)).toEqual([[], ["* * * * *"], []]);
   });
+});
+
+it("chat workspaces are within the poller's reach only", () => {
+  const holders = WORKERS.filter((worker) =>
+    configs[worker].durable_objects.bindings.some(({ class_name }) => class_name === "Workspace"),
+  );
+  expect(holders).toEqual(["poller"]);
 });
 
 it("tokens of sites are within the poller's reach only", () => {

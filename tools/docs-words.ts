@@ -13,6 +13,8 @@ export const EVENT_WORDS: Record<EventType, string> = {
   "job.found": "A lost job was seen again; what it does now follows as its own event.",
   "job.settled": "Ended, and so has every output: nothing more will come of this run.",
   "job.walltime_warning": "`percent` (50, 80 or 90) of its time limit has gone by.",
+  "job.warning":
+    "It waits for something that time alone does not bring, a limit that it exceeds for instance; `warning` says what, once for each reason.",
   "transfer.staged": "FirecREST has staged the file; copying begins.",
   "transfer.stored": "The object is there and proven to be the file; `proof` says how.",
   "transfer.released": "The staged link is proven dead.",
@@ -46,11 +48,18 @@ export const TABLE_WORDS: Record<string, string> = {
   deliveries: "One event on its way to one receiver, with its lease.",
   attempts: "What each attempt of a delivery met.",
   hooks: "Inbound triggers; verification secrets sealed in `secrets`.",
-  inbound: "Requests that a hook took: deduplicated by sender's message id; the body is nulled after 7 days.",
+  hook_versions:
+    "What a hook made of messages at each of its versions; replaced ones are kept as long as inbound bodies.",
+  inbound: "Requests that a hook took: deduplicated by sender's message id; body, headers and claims go after 7 days.",
   requests: "Idempotency keys with the answer that a replay gets.",
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",
   links: "Share links: the hash of each token, and what it leads to until when.",
   audit: "Who did what.",
+  chat_codes: "One-time codes with which people in chat link themselves, hashed; gone when used or after ten minutes.",
+  chat_links: "People in chat who act, or acted, on this connection: role, scopes, systems.",
+  chat_channels: "Which receiver stands for which place in chat.",
+  chat_follows: "Which jobs a place in chat shows.",
+  chat_messages: "The message that shows a job in a place: where it is, and what it showed last.",
   dead: "Messages that ended in a dead-letter queue.",
 };

@@ -2,7 +2,7 @@
  * `npm run docs`: writes what the code knows into docs/: `openapi.json` and `benchmarks.md` as a whole, and the tables between the markers of
  * `events.md`, `storage.md` and `firecrest.md`. `--check` writes nothing and fails when a file says something else than the code.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { benchmarksPage } from "../bench/page.ts";
@@ -20,6 +20,7 @@ import type { Deps } from "../workers/api/deps.ts";
 import { openApiDocument } from "../workers/api/openapi.ts";
 import { migrate } from "../workers/poller/migrations.ts";
 import { EVENT_WORDS, TABLE_WORDS } from "./docs-words.ts";
+import { HEAD as POINTS_HEAD, pointRows } from "./firecrest-points.ts";
 import { firecrestRows, HEAD } from "./firecrest-table.ts";
 
 const DOCS = join(import.meta.dirname, "..", "docs");
@@ -137,6 +138,15 @@ function firecrestOperations(): string {
   return table(HEAD, firecrestRows({ v1, v2: OPERATIONS, ours }, hasFile));
 }
 
+function firecrestPoints(): string {
+  const root = join(DOCS, "..");
+  const sources = new Map<string, string>();
+  for (const folder of ["shared/firecrest", "local/firecrest", "test/contract", "test/tracker", "test/journeys"])
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort())
+      if (/(\.test|suite)\.ts$/.test(name)) sources.set(`${folder}/${name}`, read(join(root, folder, name)));
+  return table(POINTS_HEAD, pointRows(sources));
+}
+
 // ------------------------------------------------------------------------------------------------------------------- files
 
 /** Puts each block between its markers, `<!-- generated: name -->` and `<!-- end -->`. Throws when a marker is missing. */
@@ -161,7 +171,7 @@ const FILES: Record<string, (now: string) => string> = {
       callback: fields(CallbackEventData),
       connection: fields(ConnectionEventData),
     }),
-  "firecrest.md": (now) => fill(now, { operations: firecrestOperations() }),
+  "firecrest.md": (now) => fill(now, { operations: firecrestOperations(), points: firecrestPoints() }),
   "storage.md": (now) => fill(now, { tables: trackerTables() }),
 };
 

@@ -1,6 +1,6 @@
 /** An hour with so many live jobs on one system, in the world's time: what reaches the site. */
 import type { Api } from "../../shared/firecrest/port.ts";
-import { watch } from "../../workers/poller/accept.ts";
+import { watch } from "../../workers/poller/watching.ts";
 import { openRoom, type Room, type RoomEnv } from "../support/room.ts";
 
 export interface FollowInput {

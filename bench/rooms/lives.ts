@@ -1,6 +1,6 @@
 /** What the things that people pay for take, operation by operation. */
 
-import { watch } from "../../workers/poller/accept.ts";
+import { watch } from "../../workers/poller/watching.ts";
 import { type Counts, difference, openRoom, type RoomEnv } from "../support/room.ts";
 
 /** A v2 connection with its default budget, as it is at a site. */

@@ -1,5 +1,5 @@
 /** Poll rounds over so many running jobs: what each one reads and writes, when nothing is new and when something is. */
-import { watch } from "../../workers/poller/accept.ts";
+import { watch } from "../../workers/poller/watching.ts";
 import { type Counts, difference, openRoom, type Room, type RoomEnv } from "../support/room.ts";
 import { median } from "../table.ts";
 

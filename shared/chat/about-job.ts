@@ -84,6 +84,9 @@ const REASONS: Record<JobReason, { says?: string; means: string }> = {
 function titleOf(job: Job, percent: number | undefined): string {
   const where = `${nameOf(job)} on ${job.system}`;
   if (percent !== undefined) return `${where} has used ${percent} % of its time`;
+  const { array } = job;
+  if (array !== undefined && job.status === "failed" && array.failed > 0)
+    return `${where}: ${array.failed} of ${array.total} failed`;
   const says = (job.reason && REASONS[job.reason].says) ?? STATES[job.status].says;
   return `${where} ${says}`;
 }
@@ -93,7 +96,8 @@ const toneOf = (job: Job): Tone => (job.reason === "never_starts" ? "bad" : STAT
 function because(job: Job): string | undefined {
   const said = [
     job.reason === undefined ? "" : REASONS[job.reason].means,
-    isEndedJob(job.status) && job.status !== "succeeded" ? ended(job) : "",
+    // Whatever else ended it: its code is then only how it was stopped.
+    job.status === "failed" && (job.reason ?? "exit_code") === "exit_code" ? ended(job) : "",
     job.detail === undefined ? "" : /[.!?]$/.test(job.detail) ? job.detail : `${job.detail}.`,
   ].filter((part) => part !== "");
   return said.length === 0 ? undefined : said.join(" ");
@@ -122,22 +126,30 @@ function codeMeans(exitCode: number): string | undefined {
   return signal === undefined ? undefined : `signal ${exitCode - 128}, ${signal}`;
 }
 
-function ended({ exitCode, signal, reason }: Job): string {
+function ended({ exitCode, signal }: Job): string {
   if (signal !== undefined && signal > 0) {
     const name = SIGNALS[signal];
     return `It ended by signal ${signal}${name === undefined ? "" : ` (${name})`}.`;
   }
-  if (exitCode === undefined || (exitCode === 0 && reason !== "exit_code")) return "";
+  if (exitCode === undefined) return "";
   const meaning = codeMeans(exitCode);
   return `It ended with exit code ${exitCode}${meaning === undefined ? "" : ` (${meaning})`}.`;
 }
+
+/** The scheduler's words that say no more than our own. */
+const PLAIN_STATES: ReadonlySet<string> = new Set(["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]);
 
 function factsOf(job: Job): Fact[] {
   const facts: (Fact | undefined)[] = [
     job.schedulerId === undefined ? undefined : { label: "Job", value: job.schedulerId },
     timeFact(job),
-    job.exitCode === undefined ? undefined : { label: "Exit code", value: String(job.exitCode) },
-    job.schedulerState === undefined ? undefined : { label: "Scheduler says", value: job.schedulerState },
+    // A job that was stopped at a limit may well have 0: that would only confuse.
+    job.exitCode === undefined || (job.status === "failed" && job.exitCode === 0)
+      ? undefined
+      : { label: "Exit code", value: String(job.exitCode) },
+    job.schedulerState === undefined || PLAIN_STATES.has(job.schedulerState)
+      ? undefined
+      : { label: "Scheduler says", value: job.schedulerState },
     job.run > 1 ? { label: "Run", value: `${job.run} (requeued)` } : undefined,
     ...arrayFacts(job),
     resultsFact(job),

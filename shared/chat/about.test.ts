@@ -49,6 +49,9 @@ describe("a job's message", () => {
     const text = (facts: Partial<Job>) => jobMessage(ended({ reason: "exit_code", ...facts })).text;
     expect(text({ exitCode: 127 })).toContain("a command was not found");
     expect(text({ exitCode: 137 })).toContain("signal 9");
+    expect(jobMessage(ended({ reason: "timeout", exitCode: 0 })).facts.map(({ label }) => label)).not.toContain(
+      "Exit code",
+    );
     expect(text({ exitCode: 3 })).toBe("It ended with exit code 3.");
     expect(text({ signal: 11 })).toContain("SEGV");
   });
@@ -64,6 +67,7 @@ describe("a job's message", () => {
       failedIndices: [19, 3, 17, 18],
     };
     const message = jobMessage(ended({ array, reason: "exit_code", exitCode: 1 }));
+    expect(message.title).toBe("simulate on daint: 4 of 100 failed");
     expect(fact(message.facts, "Array of 100")).toBe("96 succeeded, 4 failed");
     expect(fact(message.facts, "Failed elements")).toBe("3,17-19");
     expect(message.next).toContain("--array=3,17-19");

@@ -6,10 +6,8 @@ import { clamped, LOOKS } from "./clamp.ts";
 import type { Message } from "./message.ts";
 import { cut, escapeHtml, oneLine } from "./text.ts";
 
-export const EMAIL_LIMITS = {
-  /** RFC 5322 allows 998 in a line; mail programs show less. */
-  subject: 200,
-} as const;
+/** RFC 5322 allows 998 in a line; mail programs show less. */
+const SUBJECT_MAX = 200;
 
 export interface Mail {
   subject: string;
@@ -46,7 +44,7 @@ export function mailOf(message: Message): Mail {
     footer && `<p style="margin:18px 0 0;color:#8a94a6;font-size:12px">${escapeHtml(footer)}</p>`,
   ];
   return {
-    subject: cut(`${sign} ${oneLine(title)}`, EMAIL_LIMITS.subject),
+    subject: cut(`${sign} ${oneLine(title)}`, SUBJECT_MAX),
     text: `${plain.filter(Boolean).join("\n\n")}\n`,
     html: `<!doctype html><html><body style="margin:0;padding:24px;background:#fff"><div style="max-width:640px;margin:0 auto;font:15px/1.5 ${FONT};color:#1d2430"><h1 style="margin:0 0 14px;padding:0 0 0 12px;border-left:4px solid ${colour};font-size:18px;line-height:1.4">${sign} ${escapeHtml(title)}</h1>${parts.filter(Boolean).join("")}</div></body></html>`,
   };
@@ -61,8 +59,8 @@ export interface EmailSettings {
   apiKey: string;
   from: string;
   to: string[];
-  /** Another address for the same API. */
-  url?: string;
+  /** Of the API: one of `EMAIL_URLS`, unless it is reached otherwise. */
+  url: string;
 }
 
 export const EMAIL_URLS: Record<EmailProvider, string> = {
@@ -84,7 +82,7 @@ export function emailRequest(
   { subject, text, html }: Mail,
   { delivery, thread }: EmailIds,
 ): { url: string; headers: Record<string, string>; body: string } {
-  const { provider, apiKey, from, to, url = EMAIL_URLS[provider] } = settings;
+  const { provider, apiKey, from, to, url } = settings;
   const conversation = { References: `<${thread}@firewatch>`, "X-Entity-Ref-ID": delivery };
   const bearer = { authorization: `Bearer ${apiKey}` };
   switch (provider) {

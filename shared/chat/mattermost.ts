@@ -1,30 +1,40 @@
 /**
- * Mattermost: one message attachment. Everything in it is read as Markdown and mentions count, so text from outside is
- * escaped, `@` and `~` are parted from the word behind them, and output stands in a fence longer than any in it.
+ * Mattermost: one message attachment. Its title, text and values are read as Markdown, and mentions in them count, so text from
+ * outside is escaped there, and output stands in a fence longer than any in it. The notification and the footer are shown as
+ * they are. Before it reads anything, the server turns Slack's own `<!channel>` and `<url|text>` into mentions and links,
+ * wherever they stand: those are parted everywhere.
  */
 import { clamped, LOOKS } from "./clamp.ts";
 import { type Action, inOneParagraph, type Message } from "./message.ts";
 import { cut } from "./text.ts";
 
-export const MATTERMOST_LIMITS = {
-  /** Of a post's own text, and of what a webhook may bring in all. */
-  message: 16_383,
-  /** Of `props` as JSON. */
-  props: 800_000,
-} as const;
-
 const PARTED = "\u200b";
 
-/** Shown as it is: no emphasis, no link, no heading, no mention, no emoji. */
+/** Nothing that the server takes for Slack's. No escape keeps it from a link, so that one gets another bar. */
+const notSlack = (text: string): string =>
+  text.replace(/<([^\n<|>]+)\|(?=[^|\n>]+>)/g, "<$1¦").replace(/<(?=[!@])/g, `<${PARTED}`);
+
+/** Mentions nobody. */
+const quiet = (text: string): string => notSlack(text).replaceAll("@", `@${PARTED}`);
+
+/** Shown as it is: no emphasis, no link, no heading, no list, no mention, no emoji. Only what Markdown can escape is escaped. */
 export const escapeMarkdown = (text: string): string =>
-  text.replace(/[\\`*_{}[\]()<>#+\-.!|~:]/g, "\\$&").replace(/[@~:]/g, `$&${PARTED}`);
+  quiet(text)
+    .replace(/[\\`*_{}[\]()~|]/g, "\\$&")
+    .replace(/^[#>+-]|^\d+(?=\.)/, (mark) => (/^\d/.test(mark) ? `${mark}${PARTED}` : `\\${mark}`))
+    .replace(/~/g, `~${PARTED}`)
+    .replace(/:(?=[\w+\\-]+:)/g, `:${PARTED}`);
 
 /** A code block that its content cannot close. */
 export function fenced(text: string): string {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
   const fence = "`".repeat(longest + 1);
-  return `${fence}text\n${text}\n${fence}`;
+  return `${fence}text\n${notSlack(text)}\n${fence}`;
 }
+
+/** A link of our own: its address is spelled without what would end it or mention anybody. */
+const linkTo = ({ label, url }: { label: string; url: string }): string =>
+  `[${escapeMarkdown(label)}](${url.replace(/[()@|]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`)})`;
 
 export interface MattermostAction {
   id: Action;
@@ -38,7 +48,6 @@ export interface MattermostAttachment {
   fallback: string;
   color: string;
   title: string;
-  title_link?: string;
   text: string;
   fields: { title: string; value: string; short: boolean }[];
   footer?: string;
@@ -56,10 +65,11 @@ export function mattermostAttachment(message: Message, clicks?: string): Matterm
     text && escapeMarkdown(text),
     tail && `**${escapeMarkdown(tail.caption)}**\n${fenced(tail.text)}`,
     next && `**Next:** ${escapeMarkdown(next)}`,
+    link && linkTo(link),
   ];
   const spoken = inOneParagraph({ title, tone, facts, ...(text && { text }), ...(next && { next }) });
   return {
-    fallback: cut(`${sign} ${spoken}`, 2_500, escapeMarkdown),
+    fallback: cut(`${sign} ${spoken}`, 2_500, quiet),
     color: colour,
     title: `${sign} ${escapeMarkdown(title)}`,
     text: paragraphs.filter(Boolean).join("\n\n"),
@@ -68,8 +78,7 @@ export function mattermostAttachment(message: Message, clicks?: string): Matterm
       value: escapeMarkdown(value),
       short: value.length <= SHORT_VALUE,
     })),
-    ...(link === undefined ? {} : { title_link: link.url }),
-    ...(footer === undefined ? {} : { footer: escapeMarkdown(footer) }),
+    ...(footer === undefined ? {} : { footer: quiet(footer) }),
     ...(clicks === undefined || buttons.length === 0
       ? {}
       : {

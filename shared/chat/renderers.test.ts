@@ -164,7 +164,8 @@ describe("text", () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const clean = oneLine(text);
-        expect(escapeMarkdown(clean).replaceAll("\u200b", "").replace(/\\(.)/gu, "$1")).toBe(clean);
+        const shown = escapeMarkdown(clean).replaceAll("\u200b", "").replace(/\\(.)/gu, "$1");
+        expect(shown.replaceAll("¦", "|")).toBe(clean.replaceAll("¦", "|"));
       }),
     );
   });

@@ -6,11 +6,6 @@ import { clamped, LOOKS } from "./clamp.ts";
 import type { Message } from "./message.ts";
 import { cut, lastLines } from "./text.ts";
 
-export const ROCKETCHAT_LIMITS = {
-  /** What a server allows unless it was set otherwise. */
-  message: 5_000,
-} as const;
-
 const PARTED = "\u200b";
 const MEANS_SOMETHING = /[@#*_~`[\]()<>|!:\\$]/g;
 

@@ -4,27 +4,11 @@
  * that one is escaped.
  */
 import { clamped, LOOKS } from "./clamp.ts";
-import { type Button, inOneParagraph, type Message } from "./message.ts";
+import { type Button, type Fact, inOneParagraph, type Message } from "./message.ts";
 import { cut } from "./text.ts";
 
-/** Of a message, as documented. */
-export const SLACK_LIMITS = {
-  blocks: 50,
-  header: 150,
-  /** Of the fallback: cut at 40,000, asked to stay below 4,000. */
-  text: 4_000,
-  buttonText: 75,
-  buttonValue: 2_000,
-  url: 3_000,
-  actionId: 255,
-  actions: 25,
-  confirmTitle: 100,
-  confirmText: 300,
-  confirmButton: 30,
-  contextElements: 10,
-  /** Not documented, seen by many: refused as `msg_blocks_too_long` somewhat above 13,000. */
-  allBlocks: 12_000,
-} as const;
+/** Of the fallback: Slack asks for less than 4,000. Every block stays within its documented limit by `BOUNDS`. */
+const TEXT_MAX = 4_000;
 
 /** `action_id` of a button; what stands behind the colon is the action. */
 export const SLACK_ACTION_PREFIX = "firewatch:";
@@ -54,16 +38,7 @@ export function slackMessage(message: Message): SlackMessage {
   const { sign } = LOOKS[tone];
   const said: unknown[] = [
     ...(text === undefined ? [] : [section(run(`${text}\n`))]),
-    ...(facts.length === 0
-      ? []
-      : [
-          section(
-            ...facts.flatMap(({ label, value }, i) => [
-              run(label, { bold: true }),
-              run(`  ${value}${i === facts.length - 1 ? "" : "\n"}`),
-            ]),
-          ),
-        ]),
+    ...(facts.length === 0 ? [] : [section(...factRuns(facts))]),
     ...(tail === undefined
       ? []
       : [
@@ -79,11 +54,7 @@ export function slackMessage(message: Message): SlackMessage {
       : [{ type: "button", action_id: `${SLACK_ACTION_PREFIX}open`, text: plain(link.label), url: link.url }]),
   ];
   return {
-    text: cut(
-      `${sign} ${inOneParagraph({ title, tone, facts, ...pick({ text, next }) })}`,
-      SLACK_LIMITS.text,
-      escapeMrkdwn,
-    ),
+    text: cut(`${sign} ${inOneParagraph({ title, tone, facts, ...pick({ text, next }) })}`, TEXT_MAX, escapeMrkdwn),
     blocks: [
       { type: "header", text: plain(`${sign} ${title}`) },
       ...(said.length === 0 ? [] : [{ type: "rich_text", elements: said }]),
@@ -91,6 +62,19 @@ export function slackMessage(message: Message): SlackMessage {
       ...(footer === undefined ? [] : [{ type: "context", elements: [plain(footer)] }]),
     ],
   };
+}
+
+/** A value longer than this gets a line of its own. */
+const SHORT_VALUE = 40;
+
+/** Short facts follow one another; it is the long ones that need room. */
+function factRuns(facts: readonly Fact[]): unknown[] {
+  return facts.flatMap(({ label, value }, i) => {
+    const next = facts[i + 1];
+    const isShort = value.length <= SHORT_VALUE && (next === undefined || next.value.length <= SHORT_VALUE);
+    const end = next === undefined ? "" : isShort ? "    " : "\n";
+    return [run(label, { bold: true }), run(` ${value}${end}`)];
+  });
 }
 
 const pick = ({ text, next }: { text: string | undefined; next: string | undefined }) => ({

@@ -6,10 +6,8 @@ import { utf8 } from "../bytes.ts";
 import { clamped, LOOKS } from "./clamp.ts";
 import { inOneParagraph, type Message, type Tone } from "./message.ts";
 
-export const TEAMS_LIMITS = {
-  /** Documented 28 KB, refused by some from 21 KB on. */
-  bytes: 20_000,
-} as const;
+/** Documented are 28 KB; some were refused from 21 KB on. */
+const MAX_BYTES = 20_000;
 
 /** The newest version that every Teams client shows. */
 const VERSION = "1.4";
@@ -45,7 +43,7 @@ export function teamsBody(message: Message): TeamsBody {
   // Shortened from where it matters least: the oldest lines, then the last facts.
   for (let kept = lines.length, facts = whole.facts.length; ; ) {
     const body = compose(whole, lines.slice(lines.length - kept), facts);
-    if (utf8(JSON.stringify(body)).length <= TEAMS_LIMITS.bytes || kept + facts === 0) return body;
+    if (utf8(JSON.stringify(body)).length <= MAX_BYTES || kept + facts === 0) return body;
     if (kept > 0) kept--;
     else facts--;
   }

@@ -83,4 +83,8 @@ export type Caller =
   | { kind: "admin" }
   | { kind: "key"; hash: string }
   | { kind: "oidc"; issuer: string; audience: string[]; claims: Record<string, unknown> }
-  | { kind: "hook"; name: string };
+  | { kind: "hook"; name: string }
+  /** Somebody who may make this one connection; the poller opens the invitation. */
+  | { kind: "invitation"; invitation: string }
+  /** A person in a workspace, vouched for by the platform's own proof. */
+  | { kind: "chat"; workspace: string; user: string };

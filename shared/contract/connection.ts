@@ -1,5 +1,6 @@
 /** Connections: one FirecREST deployment, one credential. Secrets go in and never come out. */
-import { Time, WebUrl, z } from "./words.ts";
+import { NewKey } from "./access.ts";
+import { ConnectionName, Time, WebUrl, z } from "./words.ts";
 
 const Secret = z.string().min(1).max(4096);
 
@@ -79,3 +80,33 @@ export const Connection = z
   })
   .openapi("Connection");
 export type Connection = z.infer<typeof Connection>;
+
+/** `ownerKey`: for who made it with an invitation, and in this answer only. */
+export const MadeConnection = Connection.extend({ ownerKey: NewKey.optional() }).openapi("MadeConnection");
+export type MadeConnection = z.infer<typeof MadeConnection>;
+
+/** Lets one person make one connection and own it, so that its credential passes through nobody else's hands. */
+export const InvitationRequest = z
+  .strictObject({
+    connection: ConnectionName,
+    /** Default 72, at most 14 days. */
+    hours: z.number().int().min(1).max(336).optional(),
+  })
+  .openapi("InvitationRequest");
+export type InvitationRequest = z.infer<typeof InvitationRequest>;
+
+/** The invitation is in this answer and nowhere else. */
+export const Invitation = z
+  .object({
+    id: z.string(),
+    connection: ConnectionName,
+    invitation: z.string(),
+    /** Where the person puts their connection, with the invitation as their Bearer token. */
+    url: z.string(),
+    expiresAt: Time,
+  })
+  .openapi("Invitation");
+export type Invitation = z.infer<typeof Invitation>;
+
+/** What an invitation begins with; the rest is sealed. */
+export const INVITATION_PREFIX = "fwi_";

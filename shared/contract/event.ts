@@ -1,5 +1,5 @@
 /** The ledger: one fact about a job, transfer, callback or connection, numbered without gaps, never changed. */
-import { Job } from "./job.ts";
+import { Job, Warning } from "./job.ts";
 import { EVENT_TYPES, EventType } from "./states.ts";
 import { Transfer } from "./transfer.ts";
 import { EventId, JobId, Time, z } from "./words.ts";
@@ -26,8 +26,13 @@ export type ConnectionEventData = z.infer<typeof ConnectionEventData>;
 /** Bodies stay below 20 KB: lists that were cut, by name, and how long they were. The whole is at the API. */
 const Truncated = { truncated: z.record(z.string(), z.number().int()).optional() };
 
-/** `percent`: of its time limit, in `job.walltime_warning`. */
-export const JobEventData = Job.extend({ percent: z.number().int().optional(), ...Truncated });
+/** `percent`: of its time limit, in `job.walltime_warning`. `warning`: the new one, and the scheduler's word, in `job.warning`. */
+export const JobEventData = Job.extend({
+  percent: z.number().int().optional(),
+  warning: Warning.optional(),
+  pendingReason: z.string().optional(),
+  ...Truncated,
+});
 export const TransferEventData = Transfer.extend(Truncated);
 
 /** A callback's body is exactly this, as JSON; its `webhook-id` is `id`. */
@@ -68,24 +73,24 @@ export const SLURM_ALIASES: Record<string, readonly string[]> = {
   FAIL: ["job.failed"],
   REQUEUE: ["job.requeued"],
   STAGE_OUT: ["job.settled"],
-  INVALID_DEPEND: ["job.failed"],
+  INVALID_DEPEND: ["job.warning"],
   TIME_LIMIT: ["job.failed"],
   TIME_LIMIT_50: ["job.walltime_warning"],
   TIME_LIMIT_80: ["job.walltime_warning"],
   TIME_LIMIT_90: ["job.walltime_warning"],
 };
 
-/** Whether an event type passes a filter. `data.percent` and `data.reason` narrow the Slurm aliases that need them. */
+/** Whether an event type passes a filter. Some facts of its data narrow the Slurm aliases that need them. */
 export function matchesFilter(
   filter: readonly string[],
   type: string,
-  data: { percent?: unknown; reason?: unknown } = {},
+  data: { percent?: unknown; reason?: unknown; pendingReason?: unknown } = {},
 ): boolean {
   return filter.some((entry) => {
     const percent = /^TIME_LIMIT_(\d+)$/.exec(entry)?.[1];
     if (percent !== undefined && data.percent !== Number(percent)) return false;
     if (entry === "TIME_LIMIT" && data.reason !== "timeout") return false;
-    if (entry === "INVALID_DEPEND" && data.reason !== "never_starts") return false;
+    if (entry === "INVALID_DEPEND" && data.pendingReason !== "DependencyNeverSatisfied") return false;
     return (SLURM_ALIASES[entry] ?? [entry]).some(
       (pattern) =>
         pattern === "*" || (pattern.endsWith(".*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type),

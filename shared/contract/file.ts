@@ -11,7 +11,14 @@ const AbsolutePath = HpcPath.refine((path) => path.startsWith("/"), "must be abs
 /** In a query a truth value is a word. */
 const Flag = z.enum(["true", "false"]).transform((word) => word === "true");
 const OnePath = z.strictObject({ path: AbsolutePath });
-const TwoPaths = z.strictObject({ from: AbsolutePath, to: AbsolutePath });
+/** What may run as a batch job of the site, which a few seconds' limit does not end. */
+const AsJob = {
+  /** Run it as a job of the site from the start. Without it that happens where nothing else is possible. */
+  asJob: z.boolean().optional(),
+  /** Whom the site's job is charged to; else the connection's account. */
+  account: SchedulerWord.optional(),
+};
+const TwoPaths = z.strictObject({ from: AbsolutePath, to: AbsolutePath, ...AsJob });
 const Part = z.strictObject({
   path: AbsolutePath,
   lines: z.coerce.number().int().min(1).max(100_000).optional(),
@@ -34,8 +41,9 @@ export const FILE_READS = {
 /** Done by `POST …/files/{operation}` with JSON. */
 export const FILE_WRITES = {
   mkdir: z.strictObject({ path: AbsolutePath, parents: z.boolean().optional() }).openapi("MakeDirectory"),
-  move: TwoPaths.extend({ account: SchedulerWord.optional() }).openapi("Move"),
-  copy: TwoPaths.extend({ account: SchedulerWord.optional() }).openapi("Copy"),
+  move: TwoPaths.openapi("Move"),
+  copy: TwoPaths.openapi("Copy"),
+  rsync: TwoPaths.omit({ asJob: true }).openapi("Rsync"),
   symlink: z.strictObject({ target: AbsolutePath, link: AbsolutePath }).openapi("Symlink"),
   chmod: z
     .strictObject({ path: AbsolutePath, mode: z.string().regex(/^[0-7]{3,4}$/, "must be an octal mode such as 750") })
@@ -46,8 +54,19 @@ export const FILE_WRITES = {
     .openapi("ChangeOwner"),
   compress: TwoPaths.extend({ dereference: z.boolean().optional() }).openapi("Compress"),
   extract: TwoPaths.openapi("Extract"),
-  rm: z.strictObject({ path: AbsolutePath }).openapi("Remove"),
+  rm: OnePath.extend(AsJob).openapi("Remove"),
 } as const;
+
+/** A file operation that the site runs as a batch job. */
+export const FileOperation = z
+  .object({
+    op: z.enum(["move", "copy", "compress", "extract", "rsync", "remove"]),
+    from: z.string().optional(),
+    to: z.string().optional(),
+    path: z.string().optional(),
+  })
+  .openapi("FileOperation");
+export type FileOperation = z.infer<typeof FileOperation>;
 
 export type FileRead = keyof typeof FILE_READS;
 export type FileWrite = keyof typeof FILE_WRITES;

@@ -125,6 +125,8 @@ export const Hook = z
     allowFrom: z.array(z.string()).optional(),
     ratePerMinute: z.number().int().optional(),
     url: z.string(),
+    /** Counts its changes; a stored request names the one that took it. */
+    version: z.number().int().optional(),
     createdAt: Time,
     changedAt: Time,
   })
@@ -154,6 +156,28 @@ export const InboundRequest = z
     transferId: z.string().optional(),
     problem: z.string().optional(),
     body: z.string().optional(),
+    /** Those that the hook read, and those that say what kind of message it is; kept as long as the body. */
+    headers: z.record(z.string(), z.string()).optional(),
+    claims: z.record(z.string(), z.unknown()).optional(),
+    /** Of the hook that took it. */
+    version: z.number().int().optional(),
   })
   .openapi("InboundRequest");
 export type InboundRequest = z.infer<typeof InboundRequest>;
+
+/** What a hook makes of a message: the part of it that a replay compares. */
+export type HookMapping = Pick<Hook, "filter" | "dedupe" | "params" | "target">;
+
+/** One request to FirecREST as it would be sent, without its bearer token. */
+export const FirecrestRequest = z
+  .object({
+    method: z.string(),
+    url: z.string(),
+    headers: z.record(z.string(), z.string()),
+    json: z.unknown().optional(),
+    form: z.record(z.string(), z.string()).optional(),
+    /** Uploaded in the form. */
+    file: z.object({ name: z.string(), content: z.string() }).optional(),
+  })
+  .openapi("FirecrestRequest");
+export type FirecrestRequest = z.infer<typeof FirecrestRequest>;

@@ -1,4 +1,5 @@
 /** Jobs: what a caller asks for, and what everybody sees. */
+import { FileOperation } from "./file.ts";
 import { JobReason, JobStatus, TransferStatus } from "./states.ts";
 import {
   HpcPath,
@@ -188,6 +189,8 @@ export const Job = z
       .optional(),
     /** `watched`: somebody else submitted it. */
     watched: z.boolean().optional(),
+    /** A file operation that the site runs as a job: it has succeeded when the files prove it. */
+    operation: FileOperation.optional(),
     outputs: z.array(z.object({ transferId: TransferId, path: z.string(), key: z.string(), status: TransferStatus })),
     warnings: z.array(Warning),
   })

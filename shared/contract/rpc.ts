@@ -6,9 +6,29 @@
  * Expected refusals are values (`Answer`), because classes of errors do not survive RPC; broken promises are thrown.
  */
 import type { AuditEntry, Caller, IdentityRequest, Key, KeyRequest, NewKey, Scope } from "./access.ts";
-import type { Connection, ConnectionRequest, SystemView } from "./connection.ts";
+import type {
+  ChatAnswer,
+  ChatCode,
+  ChatCodeRequest,
+  ChatInbound,
+  ChatLink,
+  ChatPlace,
+  ChatPlatform,
+  OpenedWorkspace,
+  Workspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+} from "./chat.ts";
+import type {
+  Connection,
+  ConnectionRequest,
+  Invitation,
+  InvitationRequest,
+  MadeConnection,
+  SystemView,
+} from "./connection.ts";
 import type { Event, EventsQuery } from "./event.ts";
-import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
+import type { FirecrestRequest, Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "./hook.ts";
 import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "./job.ts";
 import type { LinkRequest, SharedObject, ShareLink } from "./link.ts";
 import type { Metric } from "./metrics.ts";
@@ -76,7 +96,7 @@ export interface TrackerApi {
     name: string,
     request: ConnectionRequest,
     origin: Origin,
-  ): Promise<Answer<{ created: boolean; connection: Connection }>>;
+  ): Promise<Answer<{ created: boolean; connection: MadeConnection }>>;
   describe(caller: Caller): Promise<Answer<Connection>>;
   remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>>;
   /** Who this is, if the scope (and, where given, the system) is theirs. */
@@ -102,6 +122,10 @@ export interface TrackerApi {
   identity(caller: Caller, name: string): Promise<Answer<IdentityRequest & { name: string }>>;
   removeIdentity(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   audit(caller: Caller, query: PageQuery): Promise<Answer<Page<AuditEntry>>>;
+  /** A one-time code with which a person in a chat workspace links themself to this connection. */
+  addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin): Promise<Answer<ChatCode>>;
+  chatLinks(caller: Caller): Promise<Answer<Page<ChatLink>>>;
+  revokeChatLink(caller: Caller, id: string, origin: Origin): Promise<Answer<null>>;
 
   // Jobs
   acceptJob(
@@ -183,6 +207,13 @@ export interface TrackerApi {
   removeHook(caller: Caller, name: string, origin: Origin): Promise<Answer<null>>;
   hookRequests(caller: Caller, name: string, query: PageQuery): Promise<Answer<Page<InboundRequest>>>;
   hookRequest(caller: Caller, name: string, id: string): Promise<Answer<InboundRequest>>;
+  /** What the hook was at that version, as long as requests that it took can be replayed. */
+  hookVersion(caller: Caller, name: string, version: number): Promise<Answer<HookMapping>>;
+  /** What FirecREST would be sent for this, and what is wrong with it. Nothing is kept or sent. */
+  preview(
+    caller: Caller,
+    started: Started,
+  ): Promise<Answer<{ requests: FirecrestRequest[]; problems: FieldProblem[] }>>;
   /**
    * A verified inbound request, mapped by api. The Tracker dedupes by (hook, messageId): the same message with the same body
    * gets the stored answer, with another body `idempotency_mismatch`. Without a messageId the body's hash stands in where the
@@ -191,18 +222,21 @@ export interface TrackerApi {
   acceptFromHook(hook: string, inbound: VerifiedInbound): Promise<Answer<{ answer: HookOutcome; replayed: boolean }>>;
 }
 
+/** What a hook starts. */
+export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
-  /** Kept 7 days for replay. */
+  /** Kept 7 days for replay, with the headers and claims that matter (no credentials). */
   body: string;
+  headers?: Record<string, string>;
+  claims?: Record<string, unknown>;
+  /** Of the hook that mapped it. */
+  version?: number;
   origin: Origin;
   /** What the mapping made of it. `refused` is recorded and answered 422. */
-  result:
-    | { outcome: "filtered" }
-    | { outcome: "job"; request: JobRequest }
-    | { outcome: "transfer"; request: TransferRequest }
-    | { outcome: "refused"; errors: FieldProblem[] };
+  result: { outcome: "filtered" } | Started | { outcome: "refused"; errors: FieldProblem[] };
 }
 
 /** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
@@ -229,18 +263,32 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
-  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. */
+  /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,
     caller: Caller,
     system: string,
     operation: string,
     input: Record<string, unknown>,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array }>>;
+    origin?: Origin,
+  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
   /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
+
+  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
+  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
+
+  /** Chat workspaces, for ADMIN_TOKEN. */
+  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  workspace(name: string): Promise<Answer<Workspace>>;
+  removeWorkspace(name: string): Promise<Answer<null>>;
+  workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
+  /** Undefined for an unknown workspace. */
+  openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;
+  /** What to answer to a verified request of a chat platform, well within the time that platforms wait. */
+  chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -339,10 +387,10 @@ export interface TrackerWork {
 export interface ChatBot {
   platform: "slack" | "mattermost";
   token: string;
-  /** Of the API; a Mattermost server's own address. Absent: the deployment's `SLACK_API_URL`. */
-  url?: string;
-  /** Signs what buttons carry (`shared/chat/click.ts`). Whoever receives a click verifies with the same. */
-  clickKey: string;
+  /** `https://slack.com/api`, or a Mattermost server. */
+  apiUrl: string;
+  /** Binds what buttons carry (`shared/chat/action.ts`). */
+  actionKey: string;
 }
 
 export interface ChatWorkspace {
@@ -352,10 +400,7 @@ export interface ChatWorkspace {
 
 /** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
 export interface ChatTarget {
-  workspace: string;
-  platform: "slack" | "mattermost";
-  channelId: string;
+  place: ChatPlace;
+  platform: ChatPlatform;
   jobId?: string;
-  /** Default `job.*`. */
-  events?: string[];
 }

@@ -79,6 +79,7 @@ export const EVENT_TYPES = [
   "job.found",
   "job.settled",
   "job.walltime_warning",
+  "job.warning",
   "transfer.staged",
   "transfer.stored",
   "transfer.released",

@@ -1,4 +1,5 @@
 /** Receivers of events, and what became of each delivery. */
+import { PlatformId, WorkspaceName } from "./chat.ts";
 import { isKnownFilter } from "./event.ts";
 import { EventFilter, WebhookSecret } from "./job.ts";
 import { EventType } from "./states.ts";
@@ -28,15 +29,84 @@ const KnownFilter = EventFilter.refine(
   "names an event type that does not exist",
 );
 
+/** Into the first five events go one by one, as what people read: their URL or key is a secret of its own. */
+const OUT_ONLY_CHANNELS = [
+  "slack_webhook",
+  "mattermost_webhook",
+  "rocketchat_webhook",
+  "teams_workflow",
+  "email",
+] as const;
+
+/** What a receiver is: a program, a place where messages can only be left, or a channel in which our bot is. */
+const CHANNELS = ["webhook", ...OUT_ONLY_CHANNELS, "slack", "mattermost"] as const;
+export const Channel = z.enum(CHANNELS);
+export type Channel = z.infer<typeof Channel>;
+
+const Mailbox = z
+  .string()
+  .max(320)
+  .regex(/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+\.[^\s@<>,;:"()[\]\\]+$/, "must be an e-mail address");
+
+/** `Firewatch <jobs@example.org>`, or the address alone. */
+const Sender = z
+  .string()
+  .max(400)
+  .regex(
+    /^([^<>@"\u0000-\u001f,;]{1,70} <[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/,
+    "must be an address, or Name <address>",
+  );
+
+/** How mail leaves: over the HTTP API of a provider. `url` of the subscription stands in for the provider's own address. */
+export const EmailRequest = z
+  .strictObject({
+    provider: z.enum(["resend", "postmark", "sendgrid"]),
+    apiKey: z
+      .string()
+      .min(8)
+      .max(512)
+      .regex(/^[\u0021-\u007e]+$/, "must be printable ASCII without spaces"),
+    from: Sender,
+    to: z.array(Mailbox).min(1).max(20),
+  })
+  .openapi("EmailRequest");
+
+/** A channel of a chat workspace in which our bot is, by the platform's own id. */
+export const ChatChannel = z.strictObject({ workspace: WorkspaceName, channel: PlatformId }).openapi("ChatChannel");
+
+const isBot = (channel: Channel | undefined): boolean => channel === "slack" || channel === "mattermost";
+
 export const SubscriptionRequest = z
   .strictObject({
-    url: WebUrl,
+    /** Default `webhook`. */
+    channel: Channel.optional(),
+    url: WebUrl.optional(),
     events: KnownFilter.optional(),
     secret: WebhookSecret.optional(),
     headers: CustomHeaders.optional(),
     format: z.enum(["plain", "cloudevents"]).optional(),
+    email: EmailRequest.optional(),
+    chat: ChatChannel.optional(),
     /** Deliveries a minute at most. */
     ratePerMinute: z.number().int().min(1).max(6000).optional(),
+  })
+  .refine(({ channel, url }) => url !== undefined || channel === "email" || isBot(channel), {
+    message: "is needed",
+    path: ["url"],
+  })
+  .refine(({ channel, chat }) => (chat !== undefined) === isBot(channel), {
+    message: "goes with channels slack and mattermost, and only with them",
+    path: ["chat"],
+  })
+  .refine(({ channel, email }) => (email !== undefined) === (channel === "email"), {
+    message: "goes with channel email, and only with it",
+    path: ["email"],
+  })
+  .superRefine(({ channel = "webhook", secret, headers, format, url }, context) => {
+    if (channel === "webhook") return;
+    for (const [field, value] of Object.entries({ secret, headers, format, ...(isBot(channel) ? { url } : {}) }))
+      if (value !== undefined)
+        context.addIssue({ code: "custom", message: "is for channel webhook only", path: [field] });
   })
   .openapi("SubscriptionRequest");
 export type SubscriptionRequest = z.infer<typeof SubscriptionRequest>;
@@ -56,10 +126,14 @@ export type SubscriptionPatch = z.infer<typeof SubscriptionPatch>;
 export const Subscription = z
   .object({
     id: SubscriptionId,
+    channel: Channel,
+    /** Of channels other than `webhook` only as much as tells where it leads: the rest is the secret. */
     url: z.string(),
     events: z.array(z.string()),
     format: z.enum(["plain", "cloudevents"]),
     headers: z.record(z.string(), z.string()).optional(),
+    email: EmailRequest.omit({ apiKey: true }).optional(),
+    chat: z.object({ workspace: z.string(), channel: z.string().optional(), user: z.string().optional() }).optional(),
     ratePerMinute: z.number().int().optional(),
     status: z.enum(["active", "paused", "disabled"]),
     /** Why it is disabled. */
@@ -71,8 +145,8 @@ export const Subscription = z
   .openapi("Subscription");
 export type Subscription = z.infer<typeof Subscription>;
 
-/** The secret is in this answer and nowhere else. */
-export const NewSubscription = Subscription.extend({ secret: z.string() }).openapi("NewSubscription");
+/** The secret is in this answer and nowhere else. Only what goes to a `webhook` is signed. */
+export const NewSubscription = Subscription.extend({ secret: z.string().optional() }).openapi("NewSubscription");
 export type NewSubscription = z.infer<typeof NewSubscription>;
 
 export const RotateRequest = z
@@ -82,7 +156,16 @@ export type RotateRequest = z.infer<typeof RotateRequest>;
 
 export const RecoverRequest = z.strictObject({ since: Time }).openapi("RecoverRequest");
 
-export const DELIVERY_STATUSES = ["pending", "delivered", "exhausted", "aborted", "held", "stuck"] as const;
+/** `superseded`: people were, or will be, shown something newer about the same job instead. */
+export const DELIVERY_STATUSES = [
+  "pending",
+  "delivered",
+  "exhausted",
+  "aborted",
+  "held",
+  "stuck",
+  "superseded",
+] as const;
 export const DeliveryStatus = z.enum(DELIVERY_STATUSES);
 export type DeliveryStatus = z.infer<typeof DeliveryStatus>;
 
@@ -99,6 +182,8 @@ export const Attempt = z
     /** At most 4 KB of the answer, secrets masked. */
     excerpt: z.string().optional(),
     location: z.string().optional(),
+    /** What was sent along: the trace of the request that the job or transfer came with, and the attempt's own span. */
+    traceparent: z.string().optional(),
   })
   .openapi("Attempt");
 export type Attempt = z.infer<typeof Attempt>;

@@ -25,6 +25,7 @@ export const FAR_EFFECTS = [
   "split",
   "upload",
   "tidy",
+  "file_job",
 ] as const;
 export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty"] as const;
 export type FarEffect = (typeof FAR_EFFECTS)[number];
@@ -58,6 +59,7 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
   split: 90_000,
   upload: 300_000,
   tidy: 90_000,
+  file_job: 90_000,
   copy: 90_000,
   complete: 120_000,
   abort: 60_000,
@@ -77,6 +79,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   split: 4,
   upload: 3,
   tidy: 2,
+  file_job: 6,
   copy: 0,
   complete: 0,
   abort: 0,
@@ -85,13 +88,13 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * Only submissions (of people's jobs, and of ours that pack, hash and cut), stagings and uploads leave something behind that a
- * second one would double.
+ * Submissions (of people's jobs, and of ours that pack, hash and cut), stagings, uploads and file jobs leave something behind
+ * that a second one would double or undo.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return (["submit", "compress", "stage", "hash", "split", "upload"] as EffectKind[]).includes(kind)
+  return (["submit", "compress", "stage", "hash", "split", "upload", "file_job"] as EffectKind[]).includes(kind)
     ? "check"
     : "again";
 }

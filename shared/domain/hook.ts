@@ -2,9 +2,9 @@
  * From a verified inbound request to the job or transfer it asks for: filter, typed parameters, structural fill, and then
  * the same schema that reads everybody's requests. Pure: nothing is fetched, nothing is stored, nothing throws.
  */
-import type { Hook, HookParam, HookRequestBody } from "../contract/hook.ts";
+import type { Hook, HookMapping, HookParam, HookRequestBody } from "../contract/hook.ts";
 import { JobRequest } from "../contract/job.ts";
-import type { FieldProblem, VerifiedInbound } from "../contract/rpc.ts";
+import type { FieldProblem, Started, VerifiedInbound } from "../contract/rpc.ts";
 import { TransferRequest } from "../contract/transfer.ts";
 import { fieldProblems } from "../problem.ts";
 import { fill, misplaced, pointerTo, type TargetKind, type ValueAt } from "./hook/fill.ts";
@@ -12,10 +12,9 @@ import { checkValue, holds, resolveParam, type Scalar } from "./hook/param.ts";
 import { compilePattern } from "./hook/pattern.ts";
 import { type Inbound, problemOfFrom, read, readsBody } from "./hook/read.ts";
 
+export { changesBetween } from "./hook/compare.ts";
+export { keptOf } from "./hook/keep.ts";
 export type { Inbound } from "./hook/read.ts";
-
-/** What the mapping needs of a hook. */
-export type HookMapping = Pick<Hook, "filter" | "params" | "target">;
 
 /** Everything the mapping did, for a dry run; `resultOf` is what counts. */
 export interface Mapped {
@@ -25,7 +24,7 @@ export interface Mapped {
   problems: FieldProblem[];
   /** The request as composed, even where a schema refuses it. */
   composed?: unknown;
-  request?: { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
+  request?: Started;
 }
 
 export function mapInbound(hook: HookMapping, inbound: Inbound): Mapped {
@@ -64,7 +63,7 @@ function compose(target: unknown, valueAt: ValueAt): Pick<Mapped, "problems" | "
       problems: problems.map(({ field, message }) => ({ field: `/target/${kind}${field}`, message })),
     };
   }
-  const request = { outcome: kind, request: read.data } as NonNullable<Mapped["request"]>;
+  const request = { outcome: kind, request: read.data } as Started;
   return { composed, problems: [], request };
 }
 

@@ -144,6 +144,63 @@ describe("observed", () => {
   });
 });
 
+describe("a job that waits", () => {
+  const never = { never: true, words: "It asks for more time than its partition allows." };
+  const stuck = (facts: Partial<SeenJob> = {}) =>
+    seenAs("queued", { pendingReason: "PartitionTimeLimit", waiting: never, ...facts });
+
+  it("in vain says so once, keeps the reason while it is so, and forgets it when it runs", () => {
+    const first = look(jobIn("queued"), stuck(), T0 + 1);
+    expect(first.announce).toEqual([
+      {
+        type: "job.warning",
+        extra: {
+          pendingReason: "PartitionTimeLimit",
+          warning: { code: "never_starts", message: `${never.words} (PartitionTimeLimit)` },
+        },
+      },
+    ]);
+    expect(first.record).toMatchObject({ status: "queued", reason: "never_starts", detail: never.words });
+    const again = look(first.record, stuck(), T0 + 2);
+    expect(again).toMatchObject({ changed: false, announce: [] });
+    // Somebody shortened its time limit.
+    const other = look(again.record, seenAs("queued", { pendingReason: "Priority" }), T0 + 3);
+    expect(types(other)).toEqual([]);
+    expect(other.record.reason).toBeUndefined();
+    expect(other.record.detail).toBeUndefined();
+    const running = look(first.record, seenAs("running"), T0 + 4);
+    expect(types(running)).toEqual(["job.running"]);
+    expect(running.record.reason).toBeUndefined();
+    expect(running.record.warnings).toHaveLength(1);
+  });
+
+  it("for a person is told without calling it hopeless", () => {
+    const held = { never: false, words: "Its owner holds it back." };
+    const step = look(jobIn("queued"), stuck({ pendingReason: "JobHeldUser", waiting: held }), T0 + 1);
+    expect(types(step)).toEqual(["job.warning"]);
+    expect(step.record).toMatchObject({ detail: held.words, warnings: [{ code: "held_back" }] });
+    expect(step.record.reason).toBeUndefined();
+  });
+
+  it("is told of in the very look that shows it first, after the step itself", () => {
+    expect(types(look(jobIn("accepted", { watched: true }), stuck(), T0 + 1))).toEqual(["job.queued", "job.warning"]);
+    expect(types(look(jobIn("lost"), stuck(), T0 + 1))).toEqual(["job.found", "job.queued", "job.warning"]);
+  });
+
+  it("is not warned of by a late look, a skeleton, or while it is only said to be requeued", () => {
+    expect(observed(jobIn("queued", { changedAt: T0 + 10 }), stuck(), T0 + 9, T0 + 11).changed).toBe(false);
+    expect(types(look(jobIn("queued"), stuck({ skeleton: true }), T0 + 1))).toEqual([]);
+    expect(types(look(jobIn("running", { startedAt: T0 }), stuck(), T0 + 1))).toEqual([]);
+  });
+
+  it("keeps no stale words when it ends", () => {
+    const waiting = look(jobIn("queued"), stuck(), T0 + 1).record;
+    const ended = look(waiting, seenAs("cancelled"), T0 + 2).record;
+    expect(ended).toMatchObject({ status: "cancelled", reason: "cancelled_by_scheduler" });
+    expect(ended.detail).toBeUndefined();
+  });
+});
+
 describe("absence is never an ending", () => {
   it("makes a job lost only after the grace time, and found when it is seen again", () => {
     const first = notSeen(jobIn("running"), T0 + 1, T0 + 1);
@@ -210,6 +267,7 @@ describe("under shuffled, repeated, late and missing observations", () => {
     skeleton: fc.boolean(),
     revocable: fc.boolean(),
     elapsedSeconds: fc.option(fc.integer({ min: 0, max: 200 }), { nil: undefined }),
+    waiting: fc.option(fc.constantFrom("PartitionTimeLimit", "JobHeldUser"), { nil: undefined }),
   });
   const anyLook = fc.record({
     seen: fc.option(anySeen, { nil: undefined }),
@@ -223,6 +281,7 @@ describe("under shuffled, repeated, late and missing observations", () => {
         let record = jobIn("submitting", { timeLimitSeconds: 100 });
         let now = T0;
         const ends = new Map<number, number>();
+        const told: string[] = [];
         for (const { seen, delayMs, lateMs } of looks) {
           now += delayMs;
           const requestedAt = now - lateMs;
@@ -236,6 +295,9 @@ describe("under shuffled, repeated, late and missing observations", () => {
                     skeleton: seen.skeleton,
                     revocable: seen.revocable,
                     ...(seen.elapsedSeconds === undefined ? {} : { elapsedSeconds: seen.elapsedSeconds }),
+                    ...(seen.waiting === undefined
+                      ? {}
+                      : { pendingReason: seen.waiting, waiting: { never: true, words: "It waits." } }),
                   }),
                   requestedAt,
                   now,
@@ -245,12 +307,58 @@ describe("under shuffled, repeated, late and missing observations", () => {
           for (const { type } of step.announce) {
             if (type === "job.succeeded" || type === "job.failed" || type === "job.cancelled")
               ends.set(record.run, (ends.get(record.run) ?? 0) + 1);
+            told.push(type);
           }
+          // Nothing is announced that is not on record, and what rests says why.
+          if (!step.changed) expect(step.announce).toEqual([]);
+          if (record.status === "lost") expect(record.reason).toBe("not_seen");
+          if (record.status === "running") expect(record.reason).toBeUndefined();
           expect(record.run).toBeGreaterThanOrEqual(before.run);
         }
         for (const count of ends.values()) expect(count).toBe(1);
+        // Each run after the first began with a requeue, each find followed a loss, each reason to wait was told once.
+        const times = (type: string) => told.filter((one) => one === type).length;
+        expect(times("job.requeued")).toBe(record.run - 1);
+        expect(times("job.found")).toBeLessThanOrEqual(times("job.lost"));
+        expect(times("job.warning")).toBeLessThanOrEqual(2);
+        expect(times("job.walltime_warning")).toBeLessThanOrEqual(3 * record.run);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  it("comes to the same end whatever was repeated, and an answer that comes late changes nothing any more", () => {
+    const path = fc.constantFrom<SeenJob["state"][]>(
+      ["queued", "running", "succeeded"],
+      ["queued", "queued", "failed"],
+      ["running", "cancelled"],
+    );
+    fc.assert(
+      fc.property(path, fc.array(fc.nat(4), { minLength: 3, maxLength: 3 }), fc.nat(2), (states, repeats, late) => {
+        const run = (times: number[]) => {
+          let record = jobIn("submitting");
+          let now = T0;
+          const announced: string[] = [];
+          const step = (seen: SeenJob, requestedAt: number) => {
+            const next = observed(record, seen, requestedAt, now);
+            record = next.record;
+            announced.push(...types(next));
+          };
+          states.forEach((state, n) => {
+            for (let time = 0; time <= (times[n] ?? 0); time++) {
+              now += SECOND_LOOK_MS;
+              step(seenAs(state), now);
+              // An answer to an older question arrives after a newer one.
+              const older = states[Math.max(0, n - late)] ?? state;
+              now += 1;
+              step(seenAs(older), record.changedAt - 1);
+            }
+          });
+          return { announced, status: record.status, run: record.run };
+        };
+        expect(run(repeats)).toEqual(run([]));
+      }),
+      { numRuns: 300 },
     );
   });
 });

@@ -7,9 +7,11 @@
  * `lost`. Three rules keep announcements true: absence is never an ending, an older look never undoes a newer record, and
  * a step that clusters show by mistake (a stale PENDING, an end that may be taken back) counts only when seen twice.
  */
+import type { FileOperation } from "../contract/file.ts";
 import type { Job, JobRequest, Warning } from "../contract/job.ts";
 import type { EventType, JobReason, JobStatus, TransferStatus } from "../contract/states.ts";
 import { isEndedJob } from "../contract/states.ts";
+import { stuck, walltimePercent } from "./warnings.ts";
 
 /** A step that needs a second look: first seen at `since`. */
 export interface Suspicion {
@@ -38,6 +40,10 @@ export interface JobRecord {
   /** Its script hashes its outputs when it ends, see `firecrest/manifest.ts`. */
   manifest?: boolean;
   watched?: boolean;
+  /** A file operation that the site runs as a job; see `file-operation.ts` for its life. */
+  operation?: FileOperation;
+  /** Jobs of the watched name that had ended before it was first looked for. */
+  passedOver?: string[];
   arraySize?: number;
   workingDirectory?: string;
   stdoutPath?: string;
@@ -59,6 +65,8 @@ export interface JobRecord {
   suspicion?: Suspicion;
   /** The end may be taken back by the scheduler until then; the job is still watched. */
   revocableUntil?: number;
+  /** Of the request that it came with. */
+  traceparent?: string;
   /** Lets the job itself wake the poll (`ping: true`); it opens nothing and changes nothing. */
   pingToken?: string;
   /** Highest walltime warning already given: 50, 80 or 90. */
@@ -80,6 +88,8 @@ export interface SeenJob {
   schedulerState: string;
   reason?: JobReason;
   pendingReason?: string;
+  /** What that reason means, where somebody should know. `never`: it stays so until somebody changes something. */
+  waiting?: { never: boolean; words: string };
   exitCode?: number;
   signal?: number;
   startedAt?: number;
@@ -110,11 +120,11 @@ export const SECOND_LOOK_MS = 10_000;
 export const LOST_AFTER_MS = 10 * 60_000;
 /** How long after a revocable end the scheduler may still bring the job back. */
 export const REVOCABLE_MS = 10 * 60_000;
-const WALLTIME_PERCENTS = [90, 80, 50] as const;
 
 /** From → to, for steps that the scheduler or its silence may cause. Everything not listed is refused. */
 export const SCHEDULER_STEPS = {
-  accepted: [],
+  // Only what is watched meets the scheduler here; a job of ours has no scheduler id yet.
+  accepted: ["queued", "running", "succeeded", "failed", "cancelled", "lost"],
   staging_in: [],
   submitting: ["queued", "running", "succeeded", "failed", "cancelled", "lost"],
   queued: ["running", "succeeded", "failed", "cancelled", "lost"],
@@ -127,7 +137,8 @@ export const SCHEDULER_STEPS = {
 
 /** Whether the scheduler has to be asked about this job. */
 export function isTracked(record: JobRecord, now: number): boolean {
-  if (record.schedulerId === undefined) return false;
+  // How a file operation went is not in its job's state.
+  if (record.schedulerId === undefined || record.operation !== undefined) return false;
   return !isEndedJob(record.status) || now < (record.revocableUntil ?? 0);
 }
 
@@ -139,6 +150,12 @@ const compact = <T extends object>(value: { [K in keyof T]: T[K] | undefined }):
 
 /** The scheduler showed the job. `requestedAt` is when that look began; `now` is when it is applied. */
 export function observed(record: JobRecord, seen: SeenJob, requestedAt: number, now: number): Step {
+  const step = stepTo(record, seen, requestedAt, now);
+  const isBelieved = requestedAt >= record.changedAt && !seen.skeleton && seen.state === "queued";
+  return isBelieved && step.record.status === "queued" ? stuck(step, seen, now) : step;
+}
+
+function stepTo(record: JobRecord, seen: SeenJob, requestedAt: number, now: number): Step {
   if (requestedAt < record.changedAt || seen.state === "unknown") return unchanged(record);
   if (seen.skeleton)
     return record.missingSince === undefined ? unchanged(record) : clear(record, ["missingSince"], now);
@@ -283,6 +300,7 @@ function ending(record: JobRecord, seen: SeenJob, now: number): Step {
     ...record,
     status,
     reason,
+    detail: undefined,
     exitCode: seen.exitCode,
     signal: seen.signal,
     startedAt: record.startedAt ?? (seen.elapsedSeconds ? startOf(seen, now) : undefined),
@@ -308,13 +326,6 @@ function stayed(before: JobRecord, base: JobRecord, seen: SeenJob, now: number):
   return changed ? { record: { ...next, changedAt: now }, announce, changed } : unchanged(before);
 }
 
-function walltimePercent(record: JobRecord, seen: SeenJob): number | undefined {
-  if (record.status !== "running" || seen.elapsedSeconds === undefined || !record.timeLimitSeconds) return undefined;
-  const used = (100 * seen.elapsedSeconds) / record.timeLimitSeconds;
-  const percent = WALLTIME_PERCENTS.find((p) => used >= p);
-  return percent !== undefined && percent > (record.warnedPercent ?? 0) ? percent : undefined;
-}
-
 /** Facts that a look may add without being a step. Elapsed time is not kept: it would write a row every round. */
 function learn(record: JobRecord, seen: SeenJob): JobRecord {
   return compact<JobRecord>({
@@ -325,7 +336,15 @@ function learn(record: JobRecord, seen: SeenJob): JobRecord {
     stdoutPath: record.stdoutPath ?? seen.stdoutPath,
     stderrPath: record.stderrPath ?? seen.stderrPath,
     array: seen.array ?? record.array,
+    // What lives has no reason but the one for which it waits.
+    ...(isEndedJob(record.status) || isEndedJob(seen.state as JobStatus) ? {} : reasonToWait(record, seen)),
   });
+}
+
+function reasonToWait({ status }: JobRecord, { state, waiting }: SeenJob) {
+  if (state !== "queued" || status === "running" || waiting === undefined)
+    return { reason: undefined, detail: undefined };
+  return { reason: waiting.never ? ("never_starts" as const) : undefined, detail: waiting.words };
 }
 
 function withoutMissing(record: JobRecord): JobRecord {
@@ -368,6 +387,7 @@ export function viewJob(record: JobRecord, connection: string): Job {
     timeLimitSeconds: record.timeLimitSeconds,
     array: record.array,
     watched: record.watched,
+    operation: record.operation,
     outputs: record.outputs.map(({ transferId, path, key, status }) => ({ transferId, path, key, status })),
     warnings: record.warnings,
   });

@@ -26,6 +26,8 @@ export interface TransferRecord {
   overwrite: boolean;
   verify?: Proof;
   actor: string;
+  /** Of the request that it came with; a job's output has its job's. */
+  traceparent?: string;
   status: TransferStatus;
   /** Outputs wait for the end of their job. */
   waiting?: boolean;

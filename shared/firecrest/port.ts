@@ -54,7 +54,10 @@ export interface SiteParameters {
   objectStorage?: string;
   stagingTtlSeconds?: number;
   stagingMaxBytes?: number;
+  /** Of one file, read in one command. */
   directMaxBytes?: number;
+  /** Of one file, sent in one request. */
+  directUploadMaxBytes?: number;
   commandTimeoutSeconds?: number;
 }
 
@@ -150,8 +153,11 @@ export interface Round {
 }
 
 export type HandleState =
-  /** `upload`: v1 shows the form for as long as it waits for the file. */
-  | { state: "working"; detail?: string; upload?: UploadForm }
+  /**
+   * `upload`: v1 shows the form for as long as it waits for the file. `handle`: what the operation is known by from now on.
+   * `schedulerState`: of the job that carries it.
+   */
+  | { state: "working"; detail?: string; upload?: UploadForm; handle?: Handle; schedulerState?: string }
   | {
       state: "done";
       schedulerId?: string;
@@ -163,7 +169,13 @@ export type HandleState =
       warning?: string;
     }
   /** `certain: false` = it may still have had its effect (v1 task 400 after sbatch, deadline). */
-  | { state: "failed"; certain: boolean; message: string; code: import("./errors.ts").FirecrestErrorCode }
+  | {
+      state: "failed";
+      certain: boolean;
+      message: string;
+      code: import("./errors.ts").FirecrestErrorCode;
+      schedulerState?: string;
+    }
   /** The site has forgotten it. */
   | { state: "gone" };
 
@@ -236,7 +248,7 @@ export interface FileOps {
 }
 
 export type FileJob =
-  | { op: "move" | "copy" | "compress" | "extract" | "rsync"; from: string; to: string }
+  | { op: "move" | "copy" | "compress" | "extract" | "rsync"; from: string; to: string; dereference?: boolean }
   | { op: "remove"; path: string };
 
 /** One lookup of a job by the exact name that we gave it. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { isEnd, neverStarts, parseElapsed, parseExit, pbsState, slurmState } from "./states.ts";
+import { isEnd, parseElapsed, parseExit, pbsState, slurmState } from "./states.ts";
+import { neverStarts } from "./waiting.ts";
 
 describe("Slurm states", () => {
   it.each([

@@ -112,21 +112,6 @@ export function pbsState(raw: string, exitCode?: number): StateMeaning {
   return { ...failed("exit_code"), schedulerState };
 }
 
-const NEVER_STARTS = new Set([
-  "BadConstraints",
-  "DependencyNeverSatisfied",
-  "InvalidAccount",
-  "InvalidQOS",
-  "PartitionConfig",
-  "PartitionNodeLimit",
-  "PartitionTimeLimit",
-]);
-
-/** Whether a waiting job with this scheduler reason stays waiting until somebody changes it. */
-export function neverStarts(pendingReason: string): boolean {
-  return NEVER_STARTS.has(pendingReason);
-}
-
 export const isEnd = (state: JobObservation["state"]): boolean =>
   state === "succeeded" || state === "failed" || state === "cancelled";
 

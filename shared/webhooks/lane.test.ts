@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Circuit, CLOSED, failed, probeSent } from "./breaker.ts";
-import { IN_FLIGHT, type Lane, laneDoor, posted } from "./lane.ts";
+import { answered, IN_FLIGHT, type Lane, laneDoor, posted } from "./lane.ts";
 
 const NOW = Date.UTC(2026, 0, 5);
 const open = (): Circuit =>
@@ -12,6 +12,13 @@ describe("laneDoor", () => {
     expect(laneDoor({ circuit: CLOSED }, 0, NOW)).toMatchObject({ room: IN_FLIGHT, probe: false });
     expect(laneDoor({ circuit: CLOSED }, 1, NOW).room).toBe(1);
     expect(laneDoor({ circuit: CLOSED }, 2, NOW)).toMatchObject({ room: 0, opensAt: Number.POSITIVE_INFINITY });
+  });
+
+  it("lets one at a time leave to a receiver that was slow, until it is quick again", () => {
+    const slow = answered({ circuit: CLOSED }, 20_000);
+    expect(laneDoor(slow, 0, NOW)).toMatchObject({ room: 1 });
+    expect(laneDoor(slow, 1, NOW)).toMatchObject({ room: 0, opensAt: Number.POSITIVE_INFINITY });
+    expect(laneDoor(answered(slow, 300), 0, NOW)).toMatchObject({ room: 2 });
   });
 
   it("waits as long as the receiver asked", () => {

@@ -34,7 +34,7 @@ beforeAll(async () => {
       issuer: issuer.url,
       audience: firewatch.url,
       claims: { repository_id: "74", repository_owner_id: "65" },
-      scopes: ["jobs:read", "jobs:write", "transfers:read", "files:read"],
+      scopes: ["jobs:read", "jobs:write", "transfers:read"],
     },
   });
   expect(bound.status).toBe(201);

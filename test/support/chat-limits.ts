@@ -109,10 +109,10 @@ export function mattermostProblems(body: unknown): string[] {
     if (!isObject(attachment)) return [...problems, "no attachment"];
     if (!/^#[0-9a-f]{6}$/i.test(text(attachment.color))) problems.push("color");
     if (text(attachment.fallback) === "") problems.push("no fallback");
+    for (const one of [text(attachment.fallback), text(attachment.footer)])
+      if (/@[\w.-]|<[!@]/.test(one)) problems.push(`mentions somebody: ${JSON.stringify(one)}`);
     const read = [
       text(attachment.title),
-      text(attachment.fallback),
-      text(attachment.footer),
       text(attachment.text),
       ...list(attachment.fields).flatMap((field) => (isObject(field) ? [text(field.title), text(field.value)] : [])),
     ];
@@ -127,13 +127,17 @@ export function mattermostProblems(body: unknown): string[] {
 }
 
 function markdownProblems(markdown: string): string[] {
-  // Ours: captions in bold. Everything else with a meaning has a backslash before it.
+  // Ours: captions in bold, and one link alone on its line. Everything else with a meaning has a backslash before it.
   const bare = markdown
     .replace(FENCED, "")
-    .replace(/\\[\\`*_{}[\]()<>#+\-.!|~:@]/g, "")
-    .replace(/\*\*[^*\n]*\*\*/g, "");
+    .replace(/\\[\\`*_{}[\]()<>#+\-.!|~]/g, "")
+    .replace(/\*\*[^*\n]*\*\*/g, "")
+    .replace(/^\[[^[\]\n]*\]\(https?:\/\/[^\s()]*\)$/m, "");
   const problems: string[] = [];
-  if (/[`*_[\]()<>|]/.test(bare)) problems.push(`Markdown: ${JSON.stringify(markdown)}`);
+  if (/[`*_[\]()|]|^[ ]{0,3}([#>+-]|\d+\.\s)|:[\w+-]+:/m.test(bare))
+    problems.push(`Markdown: ${JSON.stringify(markdown)}`);
+  // The server expands these wherever they stand, also in a code block.
+  if (/<!|<@|<[^\n<|>]+\|[^|\n>]+>/.test(markdown)) problems.push(`Slack's mark-up: ${JSON.stringify(markdown)}`);
   if (/@[\w.-]/.test(markdown.replace(FENCED, ""))) problems.push(`mentions somebody: ${JSON.stringify(markdown)}`);
   return problems;
 }

@@ -10,7 +10,7 @@ const ended = (world: World, id: string) => () => world.transfer(id).endedAt !==
 const NAMES = ["/scratch/alice/with space.txt", "/scratch/alice/my dir/sub/ünï*.txt", "/scratch/alice/a~b[1].txt"];
 
 for (const api of ["v1", "v2"] as Api[]) {
-  const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, api);
+  const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, { api });
 
   describe(`an awkwardly named file, on ${api}`, () => {
     it.each(api === "v2" ? [...NAMES, "/scratch/alice/$(id) & `x`.txt"] : NAMES)("arrives: %s", (path) =>

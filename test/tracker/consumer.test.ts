@@ -8,6 +8,7 @@ describe("the consumer", () => {
     attempt: 1,
     until,
     url: "",
+    channel: "webhook",
     format: "plain",
     headers: {},
     body: "{}",
@@ -28,52 +29,54 @@ describe("the consumer", () => {
   };
 
   it("serves others while one receiver lets it wait", async () => {
-    let free = (): void => {};
-    const hanging = new Promise<void>((resolve) => {
-      free = resolve;
-    });
+    const hanging = Promise.withResolvers<void>();
     const told: string[] = [];
     const rounds = [[lease(0), lease(1)], [lease(2)], [lease(3)], []];
-    const done = postDue({
+    await postDue({
       lease: async () => rounds.shift() ?? [],
       report: async (reports) => {
         told.push(...reports.map(({ delivery: id }) => id));
-        if (told.includes("dlv_3")) free();
+        if (told.includes("dlv_3")) hanging.resolve();
       },
       attempt: async ({ delivery: id }) => {
-        if (id === "dlv_0") await hanging;
+        if (id === "dlv_0") await hanging.promise;
         return reported(id);
       },
       now: () => 0,
       sleep: never,
       handOver: none,
     });
-    await done;
     expect(told).toEqual(["dlv_1", "dlv_2", "dlv_3", "dlv_0"]);
   });
 
-  it("asks again for what falls due while only a slow receiver is under way", async () => {
-    let free = (): void => {};
-    const hanging = new Promise<void>((resolve) => {
-      free = resolve;
-    });
+  it("hands over as soon as one post takes long, gives back what it did not begin, and lets the slow one end by itself", async () => {
+    const hanging = Promise.withResolvers<void>();
     const told: string[] = [];
-    const rounds = [[lease(0)], [], [lease(1)], []];
-    await postDue({
-      lease: async () => rounds.shift() ?? [],
-      report: async (reports) => {
+    const given: string[] = [];
+    let handedOver = 0;
+    const { late } = await postDue({
+      lease: async () => [0, 1, 2, 3, 4, 5].map((n) => lease(n)),
+      report: async (reports, unposted) => {
         told.push(...reports.map(({ delivery: id }) => id));
-        if (told.includes("dlv_1")) free();
+        given.push(...unposted);
+        // Others end while the first is being told.
+        await new Promise((resolve) => setTimeout(resolve, 0));
       },
       attempt: async ({ delivery: id }) => {
-        if (id === "dlv_0") await hanging;
+        await hanging.promise;
+        if (id !== "dlv_0") await new Promise<void>((resolve) => queueMicrotask(resolve));
         return reported(id);
       },
       now: () => 0,
-      sleep: async () => {},
-      handOver: none,
+      sleep: async (ms) => expect(ms).toBe(1_000),
+      handOver: async () => handedOver++,
     });
-    expect(told).toEqual(["dlv_1", "dlv_0"]);
+    expect([told, given, handedOver]).toEqual([[], ["dlv_5"], 1]);
+    hanging.resolve();
+    await late;
+    expect(told.toSorted()).toEqual(["dlv_0", "dlv_1", "dlv_2", "dlv_3", "dlv_4"]);
+    // What falls due behind a slow post is asked for by whoever comes next.
+    expect(handedOver).toBeGreaterThan(1);
   });
 
   it("gives back what it could not post before the lease ends, instead of posting it twice", async () => {
@@ -90,28 +93,30 @@ describe("the consumer", () => {
     expect(given).toEqual(["dlv_1"]);
   });
 
-  it("stops after 250 posts, and lets others go on before it waits for a slow one", async () => {
+  it("stops after 250 posts, and lets others go on before a slow one has ended", async () => {
     let n = 0;
     const posted: string[] = [];
     const given: string[] = [];
-    let free = (): void => {};
-    const hanging = new Promise<void>((resolve) => {
-      free = resolve;
-    });
-    await postDue({
+    const hanging = Promise.withResolvers<void>();
+    let handedOver = 0;
+    const { late } = await postDue({
       lease: async () => Array.from({ length: 50 }, () => lease(n++)),
       report: async (reports, unposted) => {
         posted.push(...reports.map(({ delivery: id }) => id));
         given.push(...unposted);
       },
       attempt: async ({ delivery: id }) => {
-        if (id === "dlv_0") await hanging;
+        if (id === "dlv_0") await hanging.promise;
         return reported(id);
       },
       now: () => 0,
       sleep: never,
-      handOver: async () => free(),
+      handOver: async () => handedOver++,
     });
+    expect(handedOver).toBe(1);
+    expect(posted).not.toContain("dlv_0");
+    hanging.resolve();
+    await late;
     expect(posted).toHaveLength(250);
     expect(posted.at(-1)).toBe("dlv_0");
     expect(posted.length + given.length).toBe(n);

@@ -2,6 +2,7 @@
 declare namespace Cloudflare {
   interface Env {
     TRACKER: DurableObjectNamespace;
+    WORKSPACES: DurableObjectNamespace;
     TOKENS: KVNamespace;
     INDEX: KVNamespace;
     OBJECTS: R2Bucket;

@@ -16,7 +16,7 @@ const errands = (world: World) => world.house.rows<{ state: string }>("SELECT st
 
 for (const api of ["v1", "v2"] as Api[]) {
   describe(`a file proven by manifest, on ${api}`, () => {
-    const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, api);
+    const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, { api });
 
     it("takes that of the job which made it, and removes it in the end", () =>
       inSite(async (world) => {
@@ -66,7 +66,7 @@ for (const api of ["v1", "v2"] as Api[]) {
           await atRest(world);
         },
         { host: { shell: async () => 1 } },
-        api,
+        { api },
       ));
 
     it("is hashed once when the answers about the small job are lost", () =>

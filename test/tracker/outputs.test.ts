@@ -42,7 +42,7 @@ async function namesIn(archive: Uint8Array = new Uint8Array()): Promise<string[]
 }
 
 for (const api of ["v1", "v2"] as Api[]) {
-  const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, api);
+  const inSite = (scenario: (world: World) => Promise<void>) => inWorld(scenario, {}, { api });
 
   describe(`a pattern, on ${api}`, () => {
     it("brings each file that matches under its own name, and nothing else", () =>

@@ -134,6 +134,7 @@ describe("trust", () => {
         attempt: 1,
         until: 0,
         url,
+        channel: "webhook",
         format: "plain",
         headers: {},
         body: "{}",

@@ -7,7 +7,7 @@ import { createFirecrest } from "../../local/firecrest/memory.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
-import type { TrackerWork } from "../../shared/contract/rpc.ts";
+import type { ChatBot, TrackerWork } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import { viewJob } from "../../shared/domain/job.ts";
@@ -19,6 +19,7 @@ import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
+import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
 import { perform } from "../../workers/poller/commands.ts";
 import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
@@ -67,6 +68,8 @@ export interface WorldOptions {
   /** The connection's budget; the default never holds anything up. */
   requestsPerMinute?: number;
   site?: Parameters<typeof createFirecrest>[0];
+  /** How far our clock is ahead of the site's. */
+  skewMs?: number;
   /** Where the Tracker's log goes; default nowhere. */
   log?: Log;
 }
@@ -79,7 +82,12 @@ export class World {
   readonly hits: Hit[] = [];
   /** What the transfer Worker logged. */
   readonly lines: Record<string, unknown>[] = [];
+  /** By path; one that ends with a slash gets everything below it. */
   readonly receivers = new Map<string, Receive>();
+  /** Of chat workspaces. */
+  readonly bots = new Map<string, ChatBot>();
+  /** What jobs wrote last. */
+  readonly tails = new Map<string, string>();
   readonly egress: Egress;
   readonly #objects: R2Bucket;
   /** When it rings next, in ms. */
@@ -112,10 +120,11 @@ export class World {
   static async create(
     state: DurableObjectState,
     env: Bindings,
-    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {} }: WorldOptions = {},
+    { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
     const firecrest = await createFirecrest({ ...site, host: { shell: runOurLines, ...site.host } });
     const { clock } = firecrest;
+    const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
     let world: World;
     const house = new House({
@@ -138,13 +147,13 @@ export class World {
       },
       name: state.id.name ?? "world",
       log,
-      now: clock.now,
+      now,
       sleep: clock.sleep,
     });
     const seal = createSeal(parseSealKeys(SEAL_KEYS));
     const egress = createEgress({
       fetch: (url, init) => world.#route(url, init),
-      now: clock.now,
+      now,
       allow: { hosts: ["site.test", "receiver.test"], cidrs: [] },
     });
     const desk: Desk = { house, seal, egress, site: new Site(house, seal, egress) };
@@ -173,7 +182,9 @@ export class World {
 
   async #route(url: string, init: RequestInit): Promise<Response> {
     const request = new Request(url, init);
-    const receive = this.receivers.get(new URL(url).pathname);
+    const { pathname } = new URL(url);
+    const below = [...this.receivers.keys()].find((path) => path.endsWith("/") && pathname.startsWith(path));
+    const receive = this.receivers.get(pathname) ?? this.receivers.get(below ?? "");
     if (new URL(url).hostname !== "receiver.test") return asFromNetwork(await this.firecrest.fetch(request));
     const body = await request.text();
     this.hits.push({ url, at: this.house.now(), headers: Object.fromEntries(request.headers), body });
@@ -299,15 +310,20 @@ export class World {
     const keys = await signingKeys(this.desk);
     const { egress } = this;
     const { now, name: connection, env: settings, sleep } = this.house;
-    await postDue({
+    const { late } = await postDue({
       lease: () => lanes.lease(this.house, this.desk.seal),
       report: async (reports, unposted) => lanes.report(this.house, reports, unposted),
-      attempt: (lease) =>
-        attempt(lease, { signingKeys: keys, connection, egress, now, publicUrl: settings.PUBLIC_URL }),
+      attempt: (lease) => {
+        const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
+        if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
+        const bot = async (workspace: string) => this.bots.get(workspace);
+        return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
+      },
       now,
       sleep,
       handOver: async () => this.queues.callbacks.push({ v: 1, connection }),
     });
+    await late;
   }
 
   // ----------------------------------------------------------------------------------------------------------- people
@@ -345,7 +361,7 @@ export class World {
       { origin: ORIGIN },
     );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
-    return answer.value;
+    return { id: answer.value.id, secret: answer.value.secret ?? "" };
   }
 
   job(id: string): Job {
@@ -427,10 +443,12 @@ let worlds = 0;
 export async function inWorld(
   scenario: (world: World) => Promise<void>,
   site: Parameters<typeof createFirecrest>[0] = {},
-  api: Api = "v1",
+  options: Omit<WorldOptions, "site"> = {},
 ): Promise<void> {
   // Only here: a World also lives outside of a test runner.
   const { env, runInDurableObject } = await import("cloudflare:test");
   const stub = env.TRACKER.getByName(`world-${++worlds}`);
-  await runInDurableObject(stub, async (_tracker, state) => scenario(await World.create(state, env, { site, api })));
+  await runInDurableObject(stub, async (_tracker, state) =>
+    scenario(await World.create(state, env, { ...options, site })),
+  );
 }

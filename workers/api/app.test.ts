@@ -329,6 +329,11 @@ describe("every answer", () => {
     ).toBe(405);
   });
 
+  it("is found by the fast router, which two routes of the same shape would switch off", async () => {
+    await world.send("/health");
+    expect(world.app.router.name).toBe("SmartRouter + RegExpRouter");
+  });
+
   it("to an unknown address is a problem too", async () => {
     expect(await problemIn(await world.send("/v2/jobs"))).toMatchObject({ status: 404, code: "not_found" });
   });

@@ -7,10 +7,12 @@ import type { Deps } from "./deps.ts";
 import { type App, type AppEnv, createRoutes } from "./endpoint.ts";
 import { createDoor } from "./inbound.ts";
 import { addressOf, CALLERS, spend } from "./limits.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { connectionRoutes } from "./routes/connections.ts";
 import { doorRoutes, pingRoute } from "./routes/door.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileRoutes } from "./routes/files.ts";
+import { hookTrialRoutes } from "./routes/hook-trials.ts";
 import { hookRoutes } from "./routes/hooks.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { linkRoutes } from "./routes/links.ts";
@@ -21,6 +23,7 @@ import { serviceRoutes } from "./routes/service.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 import { transferRoutes } from "./routes/transfers.ts";
 import { uploadRoutes } from "./routes/uploads.ts";
+import { workspaceRoutes } from "./routes/workspaces.ts";
 
 export function createApp(deps: Deps): App {
   const app: App = new OpenAPIHono<AppEnv>();
@@ -53,15 +56,22 @@ export function createApp(deps: Deps): App {
   doorRoutes(routes, door);
   pingRoute(routes);
   hookRoutes(routes, door);
+  hookTrialRoutes(routes, door);
   fileRoutes(routes);
   connectionRoutes(routes);
+  workspaceRoutes(routes);
+  chatRoutes(routes, deps);
   metricsRoutes(routes);
   serviceRoutes(routes, app);
-  routes.closeMethods();
 
-  app.notFound(() =>
-    new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response(),
-  );
+  app.notFound((c) => {
+    const allow = routes.methodsAt(c.req.path).join(", ");
+    if (allow === "")
+      return new Problem("not_found", { detail: "There is no such address; /docs lists all of them." }).response();
+    const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
+    response.headers.set("allow", allow);
+    return response;
+  });
   app.onError((error, c) => {
     const problem = error instanceof Problem ? error : unexpected(error);
     if (problem !== error) deps.log({ event: "request.failed", route: c.get("facts").route, error });

@@ -5,6 +5,7 @@
 import { hashApiKey, looksLikeApiKey, parseApiKey } from "../../shared/api-key.ts";
 import { sameSecret } from "../../shared/bytes.ts";
 import type { Caller } from "../../shared/contract/access.ts";
+import { INVITATION_PREFIX } from "../../shared/contract/connection.ts";
 import { issuerOf, type Oidc } from "../../shared/webhooks/oidc.ts";
 import type { Deps } from "./deps.ts";
 
@@ -23,6 +24,11 @@ export async function identify(
 ): Promise<Identified> {
   const token = bearerToken(request);
   if (token === undefined) return unauthorized("no_bearer_token");
+  // Whether it is one, and still counts, is for whoever can open it.
+  if (token.startsWith(INVITATION_PREFIX))
+    return connection === undefined
+      ? unauthorized("invitation_elsewhere")
+      : { ok: true, caller: { kind: "invitation", invitation: token } };
   if (looksLikeApiKey(token)) return identifyKey(token, connection, deps);
   if (await sameSecret(token, deps.adminToken)) return { ok: true, caller: { kind: "admin" } };
   return connection === undefined ? unauthorized("unknown_token") : identifyJwt(token, connection, deps, oidc);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as access from "../../shared/contract/access.ts";
-import { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
+import * as chat from "../../shared/contract/chat.ts";
+import { Connection, ConnectionRequest, Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
 import { Event } from "../../shared/contract/event.ts";
 import { Hook, HookOutcome, HookRequestBody } from "../../shared/contract/hook.ts";
 import { Job, JobRequest, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
@@ -52,6 +53,13 @@ const SCHEMAS: Record<keyof typeof EXAMPLE, z.ZodType> = {
   hookRequest: HookRequestBody,
   hook: Hook,
   hookOutcome: HookOutcome,
+  invitationRequest: InvitationRequest,
+  invitation: Invitation,
+  workspaceRequest: chat.WorkspaceRequest,
+  workspace: chat.Workspace,
+  chatCodeRequest: chat.ChatCodeRequest,
+  chatCode: chat.ChatCode,
+  chatLink: chat.ChatLink,
 };
 
 describe("the API description", () => {

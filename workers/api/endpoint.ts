@@ -103,8 +103,11 @@ export interface Routes {
   ): void;
 }
 
-/** Adds routes to the app, and to each known address a 405 for all other methods (`closeMethods`, at the end). */
-export function createRoutes(app: App, deps: Deps, oidc: Oidc): Routes & { closeMethods(): void } {
+/**
+ * Adds routes to the app, and knows the methods of each address. A 405 is made where nothing was found, not by more routes:
+ * with those, Hono's fast router gives up and its slow one answers everybody.
+ */
+export function createRoutes(app: App, deps: Deps, oidc: Oidc): Routes & { methodsAt(path: string): string[] } {
   const methods = new Map<string, Set<string>>();
 
   function add(spec: Spec<z.ZodObject, z.ZodType>, handle: (c: Context<AppEnv>) => Promise<Response>): void {
@@ -146,18 +149,21 @@ export function createRoutes(app: App, deps: Deps, oidc: Oidc): Routes & { close
         return handler({ ...call, query: readQuery(spec.query, call.url) } as OpenCall<never, never>);
       }),
 
-    closeMethods() {
-      for (const [path, known] of methods) {
-        const allow = [...known, ...(known.has("GET") ? ["HEAD"] : [])].sort().join(", ");
-        app.all(path, () => {
-          const response = new Problem("method_not_allowed", { detail: `Use ${allow}.` }).response();
-          response.headers.set("allow", allow);
-          return response;
-        });
-      }
+    methodsAt(path) {
+      const known = [...methods].flatMap(([template, found]) => (shapeOf(template).test(path) ? [...found] : []));
+      return [...new Set(known.includes("GET") ? [...known, "HEAD"] : known)].sort();
     },
   };
 }
+
+/** `/jobs/:id` and `/objects/:key{.+}` as what a path of theirs looks like. */
+const shapeOf = (template: string): RegExp =>
+  new RegExp(
+    `^${template
+      .replaceAll(".", "\\.")
+      .replace(/:\w+\{\\\.\+\}$/, ".+")
+      .replaceAll(/:\w+/g, "[^/]+")}$`,
+  );
 
 function openCall(c: Context<AppEnv>, deps: Deps): OpenCall {
   const request = c.req.raw;

@@ -130,6 +130,7 @@ const TAGS = [
   { name: "Events", description: "The ledger of everything that happened, numbered without gaps." },
   { name: "Callbacks", description: "Receivers of events, and what became of each delivery." },
   { name: "Hooks", description: "Inbound triggers: a signed request becomes a job or a transfer." },
+  { name: "Chat", description: "Slack and Mattermost workspaces, and the people in them who act on connections." },
   { name: "Systems and files", description: "The machines behind a connection, and files on them." },
   { name: "Connections", description: "One FirecREST deployment, one credential, and who may use it." },
   { name: "Service", description: "Keys, health and this description." },

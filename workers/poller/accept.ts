@@ -2,24 +2,21 @@
 
 import { toBase64Url } from "../../shared/bytes.ts";
 import { systemRandom } from "../../shared/clock.ts";
-import { type Job, JobRequest, type ResubmitRequest, type WatchRequest } from "../../shared/contract/job.ts";
-import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contract/job.ts";
+import type { Answer, ChatTarget, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
-import { shapeOf } from "../../shared/domain/output.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
-import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
-import type { Api } from "../../shared/firecrest/port.ts";
-import { composeScript } from "../../shared/firecrest/script.ts";
-import { tagOf } from "../../shared/ids.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
+import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
+import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
-import { directoryProblem, manifestOf, outputProblems, planOutputs } from "./outputs.ts";
+import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
@@ -32,15 +29,14 @@ export interface Desk {
   egress: Egress;
 }
 
-interface Options {
+export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
+  /** Where people follow the job, for one that was started from chat. */
+  chat?: Omit<ChatTarget, "jobId">;
 }
 
-/** One text for every refused address: nobody learns from it what a name resolves to. */
-export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
-
-const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
+export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
 // ------------------------------------------------------------------------------------------------------------------- jobs
 
@@ -55,32 +51,9 @@ export async function acceptJob(
   if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
 
   const id = house.id("job");
-  const { api } = desk.site.config();
   const pingToken = request.ping === true ? toBase64Url(systemRandom(24)) : undefined;
-  const { script, scriptPath, name, resources, env, workingDirectory } = request;
-  const composed = composeScript({
-    api,
-    tag: tagOf(id),
-    ...(script === undefined ? {} : { script }),
-    ...(scriptPath === undefined ? {} : { scriptPath }),
-    ...(name === undefined ? {} : { name }),
-    ...(resources === undefined ? {} : { resources }),
-    ...(env === undefined ? {} : { env }),
-    ...(workingDirectory === undefined ? {} : { workingDirectory }),
-    ...(pingToken === undefined ? {} : { ping: pingUrl(house, id, pingToken) }),
-    ...manifestOf(request),
-  });
-  const problems: FieldProblem[] = [
-    ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
-  ];
-  problems.push(...systemProblems(desk, actor, request.system));
-  problems.push(...outputProblems(request, api));
-  problems.push(...urlProblems(desk, request));
-  if (request.inputs !== undefined && request.inputs.length > 0)
-    problems.push({
-      field: "/inputs",
-      message: "staging inputs in before a job is not offered by this version; upload them first",
-    });
+  const { name, workingDirectory } = request;
+  const { composed, problems } = examineJob(desk, actor, request, id, pingToken);
   if (problems.length > 0 || !composed.ok) return invalid(problems);
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
@@ -104,6 +77,7 @@ export async function acceptJob(
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
     ...(composed.manifest ? { manifest: true } : {}),
+    ...traceOf(options.origin),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
@@ -143,6 +117,7 @@ export async function acceptJob(
       });
     }
     insertJob(house, record);
+    if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     plan(house, "submit", id);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
     const job = viewJob(record, house.name);
@@ -151,34 +126,12 @@ export async function acceptJob(
   });
 }
 
-/** Where a job calls when it starts and ends. */
-export const pingUrl = (house: House, id: string, token: string): string =>
-  `${house.env.PUBLIC_URL ?? ""}/pings/${house.name}/${id}/${token}`;
-
-/** `env.NAME` → `/env/NAME`. */
-const pointer = (field: string): string => `/${field.replaceAll("~", "~0").replaceAll("/", "~1").replaceAll(".", "/")}`;
+export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
+  traceparent === undefined ? {} : { traceparent };
 
 function withoutSecrets(request: JobRequest): JobRequest {
   if (request.callbacks === undefined) return request;
   return { ...request, callbacks: request.callbacks.map(({ secret: _, ...callback }) => callback) };
-}
-
-function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
-  if (actor.systems !== undefined && !actor.systems.includes(system))
-    return [{ field: "/system", message: "is not among the systems that this key may use" }];
-  const known = desk.site.facts()?.systems.map(({ name }) => name);
-  if (known === undefined || known.length === 0 || known.includes(system)) return [];
-  return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
-}
-
-function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
-  const urls = [
-    ...(request.callbacks ?? []).map(({ url }, n) => ({ field: `/callbacks/${n}/url`, url })),
-    ...(request.inputs ?? []).flatMap(({ url }, n) => (url === undefined ? [] : [{ field: `/inputs/${n}/url`, url }])),
-  ];
-  return urls
-    .filter(({ url }) => desk.egress.refusal(url) !== undefined)
-    .map(({ field }) => ({ field, message: ADDRESS_REFUSED }));
 }
 
 /** Again with other resources or values: a new job, linked by its labels to nothing; the old one stays as it is. */
@@ -191,6 +144,8 @@ export async function resubmit(
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
   const record = jobRecord(desk.house, id);
   if (record === undefined) return { ok: false, code: "not_found" };
+  if (record.operation !== undefined)
+    return { ok: false, code: "conflict", detail: "This is a file operation; ask for it again under files." };
   if (record.request === undefined)
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
@@ -210,50 +165,6 @@ export async function resubmit(
   return acceptJob(desk, actor, again.data, options);
 }
 
-export async function watch(
-  desk: Desk,
-  actor: Actor,
-  request: WatchRequest,
-  options: Options,
-): Promise<Answer<{ job: Job; replayed: boolean }>> {
-  const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
-  const problems = [...systemProblems(desk, actor, request.system), ...urlProblems(desk, request)];
-  if (request.schedulerId === undefined)
-    problems.push({ field: "/schedulerId", message: "is needed; watching by name is not offered by this version" });
-  if (problems.length > 0 || request.schedulerId === undefined) return invalid(problems);
-  const id = house.id("job");
-  const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
-  const now = house.now();
-  const record: JobRecord = {
-    id,
-    system: request.system,
-    status: "submitting",
-    run: 1,
-    acceptedAt: now,
-    changedAt: now,
-    actor: actor.name,
-    tagged: false,
-    watched: true,
-    schedulerId: request.schedulerId,
-    outputs: [],
-    warnings: [],
-    ...(request.labels === undefined ? {} : { labels: request.labels }),
-  };
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
-    for (const receiver of receivers) saveReceiver(house, receiver);
-    insertJob(house, record);
-    house.due("round", record.system, now, true);
-    audit(house, actor, "job.watch", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
-}
-
 /**
  * Cancels a job wherever it is: before it was sent it simply ends; at the scheduler a cancel is planned; in between the wish
  * is kept, and goes out as soon as the job is found.
@@ -268,7 +179,7 @@ export function cancelJob(house: House, actor: Actor, id: string, origin: Origin
     audit(house, actor, "job.cancel", `jobs/${id}`, origin);
     const now = house.now();
     const asked: JobRecord = { ...record, cancelRequestedAt: record.cancelRequestedAt ?? now };
-    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit");
+    const submission = effectsOf(house, id).find(({ kind }) => kind === "submit" || kind === "file_job");
     const resent = (submission?.doc.resends ?? 0) > 0;
     if (submission?.state === "planned" && !resent) {
       move(house, submission, "refused");
@@ -304,12 +215,6 @@ const newTransfer = (id: string, actor: Actor, now: number) =>
     warnings: [],
   }) as const satisfies Partial<TransferRecord>;
 
-/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
-function sourceProblem(api: Api, path: string): string | undefined {
-  if (shapeOf(path) === "directory") return directoryProblem(api, path);
-  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
-}
-
 export async function acceptTransfer(
   desk: Desk,
   actor: Actor,
@@ -320,11 +225,7 @@ export async function acceptTransfer(
   const before = replay<Transfer>(house, actor, options.idempotency);
   if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
   const { api, account } = desk.site.config();
-  const problems = systemProblems(desk, actor, request.system);
-  const unusable = sourceProblem(api, request.path);
-  if (unusable !== undefined) problems.push({ field: "/path", message: unusable });
-  if (request.direction === "upload")
-    problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
+  const problems = transferProblems(desk, actor, request);
   if (problems.length > 0 || request.key === undefined) return invalid(problems);
   const now = house.now();
   const key = request.key;
@@ -337,6 +238,7 @@ export async function acceptTransfer(
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
+    ...traceOf(options.origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };

@@ -14,14 +14,17 @@ import {
   type Scope,
 } from "../../shared/contract/access.ts";
 import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { chatActor, standingLink } from "./chat-links.ts";
 import type { House } from "./house.ts";
 
 /** Somebody who was let in. */
 export interface Actor {
-  /** `key:<id>`, `identity:<name>`, `hook:<name>` or `admin`. */
+  /** `key:<id>`, `identity:<name>`, `hook:<name>`, `chat:<workspace>:<user>`, `invitation:<id>` or `admin`. */
   name: string;
   /** Only these systems, where restricted. */
   systems?: string[];
+  /** Only jobs and transfers that this actor made. */
+  ownOnly?: true;
 }
 
 interface StoredKey extends Omit<Key, "createdAt" | "expiresAt" | "revokedAt"> {
@@ -59,6 +62,10 @@ export function reaches({ systems: own }: Actor, systems: readonly string[] | un
   return own === undefined || (systems?.every((system) => own.includes(system)) ?? false);
 }
 
+/** Whether one job or transfer is this actor's business. */
+export const isFor = (actor: Actor, record: { system: string; actor: string }): boolean =>
+  reaches(actor, [record.system]) && (actor.ownOnly !== true || record.actor === actor.name);
+
 /** Whether a key is good at this moment: what was opened with it ends with it. */
 export function isLiveKey(house: House, hash: string): boolean {
   return identify(house, { kind: "key", hash }).length > 0;
@@ -73,6 +80,15 @@ function identify(house: House, caller: Caller): Standing[] {
       return [{ actor: { name: "admin" }, scopes: SCOPES }];
     case "hook":
       return [{ actor: { name: `hook:${caller.name}` }, scopes: ["jobs:write", "transfers:write"] }];
+    // Good for a connection that is not there yet, and for nothing else: `invitations.ts`.
+    case "invitation":
+      return [];
+    case "chat": {
+      const link = standingLink(house, caller.workspace, caller.user);
+      if (link === undefined) return [];
+      const actor = withSystems(chatActor(caller.workspace, caller.user), link.systems);
+      return [{ actor: link.role === "owner" ? actor : { ...actor, ownOnly: true }, scopes: link.scopes }];
+    }
     case "key": {
       const key = house.row<{ doc: string }>("SELECT doc FROM keys WHERE hash = ?", caller.hash);
       if (key === undefined) return [];
@@ -113,21 +129,35 @@ function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, un
 export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
   const systems = request.systems ?? actor.systems;
   if (!reaches(actor, systems)) return BEYOND;
+  const made = await makeKey(house, { ...request, ...(systems === undefined ? {} : { systems }) });
+  return { ok: true, value: house.change(() => keepKey(house, actor, made, origin)) };
+}
+
+/** A key that nobody has yet: hashing leaves the transaction, so it comes before. */
+export interface MadeKey {
+  apiKey: string;
+  hash: string;
+  stored: StoredKey;
+}
+
+export async function makeKey(house: House, { name, scopes, systems, expiresAt }: KeyRequest): Promise<MadeKey> {
   const apiKey = generateApiKey(house.name, systemRandom);
-  const hash = await hashApiKey(apiKey);
   const stored: StoredKey = {
     id: house.id("key"),
-    name: request.name,
-    scopes: [...(request.scopes ?? DEFAULT_SCOPES)],
+    name,
+    scopes: [...(scopes ?? DEFAULT_SCOPES)],
     createdAt: house.now(),
     ...(systems === undefined ? {} : { systems }),
-    ...(request.expiresAt === undefined ? {} : { expiresAt: Date.parse(request.expiresAt) }),
+    ...(expiresAt === undefined ? {} : { expiresAt: Date.parse(expiresAt) }),
   };
-  house.change(() => {
-    house.run("INSERT INTO keys (id, hash, doc) VALUES (?, ?, ?)", stored.id, hash, JSON.stringify(stored));
-    audit(house, actor, "key.add", `keys/${stored.id}`, origin);
-  });
-  return { ok: true, value: { ...viewKey(stored), apiKey } };
+  return { apiKey, hash: await hashApiKey(apiKey), stored };
+}
+
+/** Call inside `house.change`. */
+export function keepKey(house: House, actor: Actor, { apiKey, hash, stored }: MadeKey, origin: Origin): NewKey {
+  house.run("INSERT INTO keys (id, hash, doc) VALUES (?, ?, ?)", stored.id, hash, JSON.stringify(stored));
+  audit(house, actor, "key.add", `keys/${stored.id}`, origin);
+  return { ...viewKey(stored), apiKey };
 }
 
 export function listKeys(house: House): Page<Key> {

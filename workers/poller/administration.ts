@@ -2,14 +2,17 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Caller, IdentityRequest, KeyRequest, Scope } from "../../shared/contract/access.ts";
 import type { ConnectionRequest } from "../../shared/contract/connection.ts";
-import type { Answer, Origin } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import * as access from "./access.ts";
 import * as connections from "./connections.ts";
 import type { Env } from "./env.ts";
+import * as invitations from "./invitations.ts";
 import { metrics } from "./metrics.ts";
 import { Rooms } from "./rooms.ts";
 import { rotateSigningKey, webhookKeys } from "./signing.ts";
 
+/** Outside of the tables, which a removed connection does not have. */
+const spentKey = (invitation: string): string => `spent/${invitation}`;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
 export abstract class Administration extends DurableObject<Env> {
@@ -21,9 +24,25 @@ export abstract class Administration extends DurableObject<Env> {
   }
 
   async create(caller: Caller, name: string, request: ConnectionRequest, origin: Origin) {
-    const admitted = this.rooms.admitCreator(caller);
+    const admitted = await this.#admitCreator(caller);
     if (!admitted.ok) return admitted;
-    return connections.create(this.rooms.desk, admitted.value, name, request, origin);
+    const { actor, invitation } = admitted.value;
+    return connections.create(this.rooms.desk, actor, name, request, origin, invitation);
+  }
+
+  /** A connection that does not exist yet is made by the administrator, or by whom they invited. */
+  async #admitCreator(
+    caller: Caller,
+  ): Promise<{ ok: true; value: { actor: access.Actor; invitation?: invitations.OpenInvitation } } | Refusal> {
+    if (caller.kind !== "invitation" || this.rooms.exists()) {
+      const admitted = this.rooms.admitCreator(caller);
+      return admitted.ok ? { ok: true, value: { actor: admitted.value } } : admitted;
+    }
+    const { seal, house } = this.rooms;
+    const invitation = await invitations.open(seal, house.name, caller.invitation, house.now());
+    const isSpent = invitation !== undefined && (await this.ctx.storage.get(spentKey(invitation.id))) !== undefined;
+    if (invitation === undefined || isSpent) return { ok: false, code: "unauthorized" };
+    return { ok: true, value: { actor: { name: `invitation:${invitation.id}` }, invitation } };
   }
 
   async describe(caller: Caller) {
@@ -33,12 +52,19 @@ export abstract class Administration extends DurableObject<Env> {
   async remove(caller: Caller, force: boolean, origin: Origin): Promise<Answer<null>> {
     return this.rooms.with(caller, "connection:admin", async (actor) => {
       const answer = await connections.remove(this.rooms.desk, actor, force, origin);
-      if (answer.ok) await this.ctx.storage.deleteAll();
+      if (!answer.ok) return answer;
+      const invitation = connections.invitedBy(this.rooms.house);
+      await this.rooms.clear();
+      if (invitation !== undefined) await this.ctx.storage.put(spentKey(invitation.id), invitation.expiresAt);
       return answer;
     });
   }
 
   async authorize(caller: Caller, scope: Scope, system?: string): Promise<Answer<{ actor: string }>> {
+    if (caller.kind === "invitation" && scope === "connection:admin") {
+      const invited = await this.#admitCreator(caller);
+      return invited.ok ? { ok: true, value: { actor: invited.value.actor.name } } : invited;
+    }
     const admitted = this.rooms.admit(caller, scope, system);
     return admitted.ok ? { ok: true, value: { actor: admitted.value.name } } : admitted;
   }

@@ -4,6 +4,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import { type Now, systemNow } from "../../shared/clock.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import { CallbackMessage } from "../../shared/contract/queue.ts";
+import type { ChatBot } from "../../shared/contract/rpc.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { EgressError } from "../../shared/egress/error.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
@@ -11,10 +12,15 @@ import { type Log, redactText } from "../../shared/log.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import { type AttemptAnswer, type AttemptVerdict, judgeAttempt } from "../../shared/webhooks/retry.ts";
 import { sign } from "../../shared/webhooks/standard.ts";
+import { spanIn } from "../../shared/webhooks/trace.ts";
+import { attemptForPeople } from "./channels/outgoing.ts";
 import type { Env } from "./env.ts";
 import type { AttemptReport, Lease } from "./lanes.ts";
+import { logs } from "./reads.ts";
 
 const PARALLEL = 5;
+const TAIL_MS = 5_000;
+const TAIL_LINES = 20;
 const DEADLINE_MS = 20_000;
 const READ_BYTES = 65_536;
 const EXCERPT_BYTES = 4_096;
@@ -22,15 +28,16 @@ const LOCATION_CHARACTERS = 500;
 /** What one invocation begins at most: each post and its look-ups count against the runtime's limit of requests. */
 const MAX_POSTS = 250;
 const MAX_MS = 5 * 60_000;
-/** While only slow receivers are under way: when to ask for what has fallen due for others. */
-const ASK_AGAIN_MS = 500;
+/** A post that takes longer than this is waited for by nobody but itself. */
+const PATIENCE_MS = 1_000;
 
-export async function deliver(body: unknown, env: Env, log: Log): Promise<void> {
+/** Answers `late`: the end of the posts that this invocation did not wait for. */
+export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late: Promise<void> }> {
   const { connection } = CallbackMessage.parse(body);
   const tracker = env.TRACKER.getByName(connection);
   const egress = egressFrom(env, log);
   let signingKeys: PrivateJwk[] = [];
-  await postDue({
+  return postDue({
     lease: async () => {
       const leased = (await tracker.lease()) as { leases: Lease[]; signingKeys: PrivateJwk[] } | undefined;
       signingKeys = leased?.signingKeys ?? signingKeys;
@@ -38,13 +45,11 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
     },
     report: async (reports, unposted) => void (await tracker.report(reports, unposted)),
     attempt: async (lease) => {
-      const result = await attempt(lease, {
-        signingKeys,
-        connection,
-        egress,
-        now: systemNow,
-        publicUrl: env.PUBLIC_URL,
-      });
+      const way = { connection, egress, now: systemNow, publicUrl: env.PUBLIC_URL };
+      const result =
+        lease.channel === "webhook"
+          ? await attempt(lease, { signingKeys, ...way })
+          : await attemptForPeople(lease, { ...way, bot: botOf(env), tail: tailOf(env, log, connection) });
       log({
         event: "callback.attempted",
         connection,
@@ -54,6 +59,7 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
         outcome: result.verdict.outcome,
         status: result.status,
         error: result.error,
+        traceparent: result.traceparent,
         durationMs: result.durationMs,
       });
       return result;
@@ -63,6 +69,19 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<void> 
     handOver: () => env.CALLBACKS.send({ v: 1, connection }),
   });
 }
+
+/** What posts for a workspace: asked for at each attempt, never kept. */
+const botOf = (env: Env) => async (workspace: string) =>
+  (await env.WORKSPACES.getByName(workspace).bot()) as ChatBot | undefined;
+
+/** Last lines of a job's errors, if the site tells them in good time: a message does not wait for them. */
+const tailOf = (env: Env, log: Log, connection: string) => async (jobId: string) => {
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, TAIL_MS));
+  const read = logs(env, log, connection, { kind: "admin" }, jobId, "stderr", TAIL_LINES)
+    .then((answer) => (answer.ok ? answer.value : undefined))
+    .catch(() => undefined);
+  return Promise.race([read, late]);
+};
 
 export interface Posting {
   lease(): Promise<Lease[]>;
@@ -76,17 +95,20 @@ export interface Posting {
 }
 
 /**
- * Posts what is due, at most five at once. Results are reported as soon as nothing else waits to be posted, and more is asked
- * for, again and again while posts are under way: a receiver that lets us wait holds one of the five, and no other receiver.
- * When it may begin no more, it hands over at once, and only then waits for what it began.
+ * Posts what is due, at most five at once, reports as soon as nothing else waits to be posted, and asks for more until there
+ * is none. As soon as one post takes long, or when it may begin no more, it hands over: another invocation goes on with all
+ * five places, and what is still under way reports for itself. So a receiver that lets us wait costs the others a second.
  */
-export async function postDue({ lease, report, attempt: post, now, sleep, handOver }: Posting): Promise<void> {
+export async function postDue(posting: Posting): Promise<{ late: Promise<void> }> {
+  const { lease, report, attempt: post, now, sleep, handOver } = posting;
   const stopAt = now() + MAX_MS;
   const queue: Lease[] = [];
   const flying = new Set<Promise<void>>();
   let reports: AttemptReport[] = [];
   let unposted: string[] = [];
   let begun = 0;
+  let isHeldUp = false;
+  const heldUp = Promise.withResolvers<void>();
 
   const begin = (next: Lease): void => {
     begun++;
@@ -95,6 +117,10 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
       flying.delete(one);
     });
     flying.add(one);
+    void sleep(PATIENCE_MS).then(() => {
+      isHeldUp ||= flying.has(one);
+      if (isHeldUp) heldUp.resolve();
+    });
   };
   const tell = async (): Promise<void> => {
     if (reports.length + unposted.length === 0) return;
@@ -103,13 +129,13 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
     unposted = [];
     await report(...told);
   };
-  const mayBegin = (): boolean => begun < MAX_POSTS && now() < stopAt;
-  let bell: Promise<void> | undefined;
-  const someTime = (): Promise<void> => {
-    bell ??= sleep(ASK_AGAIN_MS).then(() => {
-      bell = undefined;
-    });
-    return bell;
+  const mayBegin = (): boolean => !isHeldUp && begun < MAX_POSTS && now() < stopAt;
+  const finish = async (): Promise<void> => {
+    while (flying.size + reports.length > 0) {
+      if (reports.length === 0) await Promise.race(flying);
+      await tell();
+      await handOver();
+    }
   };
 
   try {
@@ -124,19 +150,17 @@ export async function postDue({ lease, report, attempt: post, now, sleep, handOv
         if (mayBegin() && now() + DEADLINE_MS < next.until) begin(next);
         else unposted.push(next.delivery);
       }
-      if (!mayBegin()) break;
-      const canTakeMore = flying.size < PARALLEL;
-      if (flying.size > 0) await Promise.race(canTakeMore ? [...flying, someTime()] : flying);
-    } while (flying.size + queue.length + reports.length + unposted.length > 0);
-    if (!mayBegin()) {
-      unposted.push(...queue.map(({ delivery }) => delivery));
-      await tell();
-      await handOver();
-    }
-  } finally {
+      if (mayBegin() && flying.size > 0) await Promise.race([...flying, heldUp.promise]);
+    } while (mayBegin() && flying.size + queue.length + reports.length + unposted.length > 0);
+    unposted.push(...queue.map(({ delivery }) => delivery));
+    await tell();
+    if (!mayBegin()) await handOver();
+  } catch (error) {
     await Promise.all(flying);
     await tell();
+    throw error;
   }
+  return { late: finish() };
 }
 
 /** One signed POST. Never throws: whatever happens is what came of the attempt. */
@@ -152,12 +176,15 @@ export async function attempt(
 ): Promise<AttemptReport> {
   const { signingKeys, connection, egress, now, publicUrl } = deps;
   const at = now();
+  const traceparent = lease.traceparent && (await spanIn(lease.traceparent, `${lease.delivery}:${lease.attempt}`));
+  const trace = traceparent === undefined ? {} : { traceparent };
   const report = (answer: AttemptAnswer, facts: Partial<AttemptReport>): AttemptReport => ({
     delivery: lease.delivery,
     attempt: lease.attempt,
     at,
     durationMs: now() - at,
     verdict: judged(answer, lease, now()),
+    ...trace,
     ...facts,
   });
   try {
@@ -168,6 +195,7 @@ export async function attempt(
     );
     const headers = {
       ...lease.headers,
+      ...trace,
       ...signature,
       "content-type": contentType,
       "user-agent": "Firewatch",

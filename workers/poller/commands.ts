@@ -5,7 +5,7 @@ import type { JobRequest } from "../../shared/contract/job.ts";
 import { CommandMessage } from "../../shared/contract/queue.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { FileStat, Firecrest, Submission } from "../../shared/firecrest/port.ts";
+import type { FileStat, Firecrest, Submission, SystemStatus } from "../../shared/firecrest/port.ts";
 import { composeScript } from "../../shared/firecrest/script.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
@@ -30,10 +30,15 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
   }
   const startedAt = systemNow();
   const work = begun.work as FarWork;
+  /** The site's own ids of what was asked, for its operators. */
+  const requestIds: string[] = [];
   const firecrest = clientOf(work.site, egressFrom(env, log), {
     token: tokenFrom((renew) => tracker.token(renew)),
     now: systemNow,
-    log: (line) => log({ event: "firecrest", connection, effect, ...line }),
+    log: (line) => {
+      if (typeof line.requestId === "string") requestIds.push(line.requestId);
+      log({ event: "firecrest", connection, effect, ...line });
+    },
   });
   const outcome = await perform(work, firecrest);
   log({
@@ -41,8 +46,12 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
     connection,
     effect,
     kind: work.kind,
+    system: work.system,
+    job: work.kind === "submit" ? work.jobId : undefined,
     attempt: begun.attempt,
     outcome: outcome.kind,
+    code: outcome.kind === "failed" ? outcome.code : undefined,
+    requestIds,
     durationMs: systemNow() - startedAt,
   });
   await tracker.finish(effect, outcome);
@@ -73,6 +82,10 @@ export async function perform(work: FarWork, firecrest: Firecrest): Promise<FarO
       case "tidy":
         for (const path of work.paths) await firecrest.files.remove(work.system, path).catch(ignoreMissing);
         return { kind: "tidied" };
+      case "file_job": {
+        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
+        return { kind: "started", handle };
+      }
     }
   } catch (error) {
     return failureOf(error);
@@ -99,7 +112,11 @@ async function submit(work: Work<"submit">, firecrest: Firecrest): Promise<FarOu
 }
 
 /** The request was composed once before, when it was accepted: composing is pure, so it comes out the same. */
-function submissionOf(work: Work<"submit">, request: JobRequest, workingDirectory: string | undefined): Submission {
+export function submissionOf(
+  work: Pick<Work<"submit">, "site" | "system" | "jobId" | "ping">,
+  request: JobRequest,
+  workingDirectory: string | undefined,
+): Submission {
   const { script, scriptPath, name, resources, env } = request;
   const composed = composeScript({
     api: work.site.api,
@@ -132,6 +149,16 @@ function submissionOf(work: Work<"submit">, request: JobRequest, workingDirector
 /** v2 has no directory of its own: `<default work file system>/<user>/firewatch/<job>`. */
 async function defaultDirectory(system: string, jobId: string, firecrest: Firecrest): Promise<string> {
   const [systems, user] = await Promise.all([firecrest.systems(), firecrest.whoami(system)]);
+  return directoryOf(systems, system, user, jobId);
+}
+
+/** Throws FirecrestError where the system is not known or has no file system. */
+export function directoryOf(
+  systems: readonly Pick<SystemStatus, "name" | "fileSystems">[],
+  system: string,
+  user: string,
+  jobId: string,
+): string {
   const found = systems.find(({ name }) => name === system);
   const home = found?.fileSystems.find(({ defaultWorkDir }) => defaultWorkDir) ?? found?.fileSystems[0];
   if (home === undefined)

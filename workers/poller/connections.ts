@@ -1,17 +1,21 @@
 /** The connection itself: made, checked, shown, removed. */
 
 import { rfc3339 } from "../../shared/clock.ts";
-import type { Connection, ConnectionRequest } from "../../shared/contract/connection.ts";
+import { SCOPES } from "../../shared/contract/access.ts";
+import type { Connection, ConnectionRequest, MadeConnection } from "../../shared/contract/connection.ts";
 import type { Answer, FieldProblem, Origin } from "../../shared/contract/rpc.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import { ADDRESS_REFUSED, type Desk } from "./accept.ts";
-import { type Actor, audit } from "./access.ts";
+import type { Desk } from "./accept.ts";
+import { type Actor, audit, keepKey, makeKey } from "./access.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
+import type { OpenInvitation } from "./invitations.ts";
 import { migrate } from "./migrations.ts";
 import { freshKey, takeFirstKey } from "./signing.ts";
 import { readRequest, type SiteFacts } from "./site.ts";
 
+const INVITED_BY = "invitation";
 const CHECK_REQUESTS = 3;
 
 /**
@@ -24,7 +28,8 @@ export async function create(
   name: string,
   request: ConnectionRequest,
   origin: Origin,
-): Promise<Answer<{ created: boolean; connection: Connection }>> {
+  invitation?: OpenInvitation,
+): Promise<Answer<{ created: boolean; connection: MadeConnection }>> {
   const { house, seal, site, egress } = desk;
   const { config, secret } = readRequest(request, house.now());
   const problems: FieldProblem[] = [
@@ -38,9 +43,13 @@ export async function create(
   const credential = await seal.seal(secret, { purpose: "credential", connection: name, id: "credential" });
   const key = await freshKey(desk);
 
-  const created = house.change(() => {
+  const owner = invitation && (await makeKey(house, { name: "owner", scopes: [...SCOPES] }));
+
+  const made = house.change(() => {
     migrate(house.sql);
     const before = house.meta("site");
+    // Two people with one invitation: the first was faster.
+    if (invitation !== undefined && before !== undefined) return undefined;
     const createdAt = before === undefined ? config.createdAt : (JSON.parse(before) as { createdAt: number }).createdAt;
     house.setMeta("site", JSON.stringify({ ...config, createdAt }));
     house.setMeta("api", config.api);
@@ -48,13 +57,25 @@ export async function create(
     takeFirstKey(house, key);
     house.due("retention", "", house.now() + 3_600_000, true);
     audit(house, actor, before === undefined ? "connection.create" : "connection.change", "connection", origin);
-    return before === undefined;
+    if (invitation !== undefined) house.setMeta(INVITED_BY, JSON.stringify(invitation));
+    return {
+      created: before === undefined,
+      ...(owner === undefined ? {} : { ownerKey: keepKey(house, actor, owner, origin) }),
+    };
   });
+  if (made === undefined) return { ok: false, code: "unauthorized" };
   site.changed();
   await house.env.TOKENS.delete(`token/${name}`);
   await markLive(house, { always: true });
   await check(desk);
-  return { ok: true, value: { created, connection: describe(desk) } };
+  const { created, ...owned } = made;
+  return { ok: true, value: { created, connection: { ...describe(desk), ...owned } } };
+}
+
+/** The invitation that made this connection: it may not make it again after its removal. */
+export function invitedBy(house: House): OpenInvitation | undefined {
+  const text = house.meta(INVITED_BY);
+  return text === undefined ? undefined : (JSON.parse(text) as OpenInvitation);
 }
 
 /** Token, systems, one read. What goes wrong is on record in the connection's health. */

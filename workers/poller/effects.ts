@@ -7,7 +7,7 @@ import {
   type EffectState,
   isByteEffect,
 } from "../../shared/domain/effect.ts";
-import type { Handle } from "../../shared/firecrest/port.ts";
+import type { FileJob, Handle } from "../../shared/firecrest/port.ts";
 import type { Errand } from "./errands.ts";
 import type { House } from "./house.ts";
 
@@ -37,6 +37,8 @@ export interface EffectRecord {
     cancels?: string;
     /** Of a `tidy`: what to remove. */
     tidy?: { system: string; paths: string[] };
+    /** Of a `file_job`: what the site is to do. */
+    fileJob?: { job: FileJob; account?: string };
   };
 }
 

@@ -3,9 +3,11 @@ import type { CallbackMessage, CommandMessage, TransferMessage } from "../../sha
 import type { EgressSettings } from "../../shared/egress/settings.ts";
 import { createSeal, parseSealKeys, type Seal } from "../../shared/seal.ts";
 import type { Tracker } from "./tracker.ts";
+import type { Workspace } from "./workspace.ts";
 
 export interface Env extends EgressSettings {
   TRACKER: DurableObjectNamespace<Tracker>;
+  WORKSPACES: DurableObjectNamespace<Workspace>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
   COMMANDS: Queue<CommandMessage>;

@@ -9,12 +9,14 @@ import { type FarEffect, isByteEffect, isErrand, REQUESTS } from "../../shared/d
 import { pieceRange } from "../../shared/domain/pieces.ts";
 import { sourceOf, stagedOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
-import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
-import { type Desk, pingUrl } from "./accept.ts";
+import type { FileJob, FileStat, Handle } from "../../shared/firecrest/port.ts";
+import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
 import type { Errand } from "./errands.ts";
+import { pingUrl } from "./examine.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { beginOperation } from "./operations.ts";
 import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
 import type { Site, SiteConfig } from "./site.ts";
@@ -34,6 +36,7 @@ export type FarWork = { site: SiteConfig; system: string } & (
   /** The link is opened for this call: a secret. */
   | { kind: "release"; handle: Handle; url: string }
   | { kind: "tidy"; paths: string[] }
+  | { kind: "file_job"; job: FileJob; account?: string }
 );
 
 /** Where a manifest may be, and the tag by which it is known. */
@@ -89,6 +92,7 @@ export type FarOutcome =
   | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
+  | { kind: "started"; handle: Handle }
   | Failure;
 
 /** Commits `sent`, or says why not. The budget is taken here, before anything leaves. */
@@ -204,6 +208,10 @@ function prepare(
       if (debt?.handle === undefined) return undefined;
       const work: FarWork = { kind: "release", site, system: debt.system, handle: debt.handle, url: "" };
       return { work, debt: debt.id, ...(debt.sealedLink === undefined ? {} : { sealedLink: debt.sealedLink }) };
+    }
+    case "file_job": {
+      const begun = beginOperation(house, record);
+      return begun && { work: { kind: "file_job", site, ...begun } };
     }
     case "tidy": {
       const { tidy } = record.doc;

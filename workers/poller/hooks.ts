@@ -1,7 +1,7 @@
 /** Hooks and the requests that came through them. */
 
 import { rfc3339 } from "../../shared/clock.ts";
-import type { Hook, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
+import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
 import type {
   Answer,
   FieldProblem,
@@ -18,6 +18,7 @@ import type { House } from "./house.ts";
 
 interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   secretCount: number;
+  version?: number;
   createdAt: number;
   changedAt: number;
   /** What it starts runs on these systems only, where its maker may use no others. */
@@ -47,6 +48,7 @@ export async function putHook(
     const hook: StoredHook = {
       ...definition,
       secretCount: secrets.length,
+      version: nextVersion(house, name, definition),
       createdAt: before?.createdAt ?? now,
       changedAt: now,
       ...(actor.systems === undefined ? {} : { systems: actor.systems }),
@@ -55,6 +57,29 @@ export async function putHook(
     audit(house, actor, "hook.put", `hooks/${name}`, origin);
     return { ok: true, value: { created: before === undefined, hook: viewHook(house, name, hook) } };
   });
+}
+
+/** Keeps what the hook will make of messages under a number that no earlier hook of this name had. */
+function nextVersion(house: House, name: string, { filter, dedupe, params, target }: HookMapping): number {
+  const last = house.row<{ n: number | null }>("SELECT max(version) AS n FROM hook_versions WHERE hook = ?", name)?.n;
+  const version = (last ?? 0) + 1;
+  retireVersions(house, name);
+  house.run(
+    "INSERT INTO hook_versions (hook, version, doc) VALUES (?, ?, ?)",
+    name,
+    version,
+    JSON.stringify({ filter, dedupe, params, target }),
+  );
+  return version;
+}
+
+const retireVersions = (house: House, name: string): void =>
+  house.run("UPDATE hook_versions SET replaced_at = ? WHERE hook = ? AND replaced_at IS NULL", house.now(), name);
+
+export function hookVersion(house: House, actor: Actor, name: string, version: number): Answer<HookMapping> {
+  if (!mayReadRequests(house, actor, name)) return NOT_FOUND;
+  const row = house.row<{ doc: string }>("SELECT doc FROM hook_versions WHERE hook = ? AND version = ?", name, version);
+  return row === undefined ? NOT_FOUND : { ok: true, value: JSON.parse(row.doc) as HookMapping };
 }
 
 export function listHooks(house: House, actor: Actor): Page<Hook> {
@@ -76,6 +101,7 @@ export function removeHook(house: House, actor: Actor, name: string, origin: Ori
   return house.change((): Answer<null> => {
     if (theirs(house, actor, name) === undefined) return NOT_FOUND;
     house.run("DELETE FROM hooks WHERE name = ?", name);
+    retireVersions(house, name);
     audit(house, actor, "hook.remove", `hooks/${name}`, origin);
     return { ok: true, value: null };
   });
@@ -115,6 +141,9 @@ function viewHook(house: House, name: string, { createdAt, changedAt, systems: _
 interface StoredInbound {
   outcome: HookOutcome | { outcome: "refused"; problem: string; code: string };
   messageId?: string;
+  headers?: Record<string, string>;
+  claims?: Record<string, unknown>;
+  version?: number;
 }
 
 /**
@@ -142,7 +171,14 @@ export async function acceptFromHook(
   if (earlier !== undefined) return replayed(earlier, inbound.bodySha256);
 
   const keep = (doc: StoredInbound, key: string): void => {
-    const named = inbound.messageId === undefined ? doc : { ...doc, messageId: inbound.messageId };
+    const { messageId, headers, claims, version } = inbound;
+    const whole: StoredInbound = {
+      ...doc,
+      ...(messageId === undefined ? {} : { messageId }),
+      ...(headers === undefined ? {} : { headers }),
+      ...(claims === undefined || Object.keys(claims).length === 0 ? {} : { claims }),
+      ...(version === undefined ? {} : { version }),
+    };
     house.run(
       "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
       requestId,
@@ -150,7 +186,7 @@ export async function acceptFromHook(
       key,
       inbound.bodySha256,
       house.now(),
-      JSON.stringify(named),
+      JSON.stringify(whole),
       inbound.body,
     );
   };
@@ -261,7 +297,7 @@ interface InboundRow {
 }
 
 function viewInbound(row: InboundRow): InboundRequest {
-  const { outcome, messageId } = JSON.parse(row.doc) as StoredInbound;
+  const { outcome, messageId, headers, claims, version } = JSON.parse(row.doc) as StoredInbound;
   return {
     id: row.id,
     hook: row.hook,
@@ -272,5 +308,8 @@ function viewInbound(row: InboundRow): InboundRequest {
     ...("transferId" in outcome && outcome.transferId !== undefined ? { transferId: outcome.transferId } : {}),
     ...("problem" in outcome ? { problem: outcome.problem } : {}),
     ...(row.body === null ? {} : { body: row.body }),
+    ...(headers === undefined || row.body === null ? {} : { headers }),
+    ...(claims === undefined || row.body === null ? {} : { claims }),
+    ...(version === undefined ? {} : { version }),
   };
 }

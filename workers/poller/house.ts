@@ -14,7 +14,7 @@ import type { Env } from "./env.ts";
 /** Kinds with a handful of entries, which change all the time: only the others are worth an index. */
 const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
 
-export type AgendaKind = "effect" | "round" | "handles" | "lane" | "debt" | "retention" | "health";
+export type AgendaKind = "effect" | "round" | "handles" | "watch" | "lane" | "debt" | "retention" | "health";
 
 type Hint =
   | { queue: "commands"; message: CommandMessage }

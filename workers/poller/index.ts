@@ -2,17 +2,30 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
+import type {
+  ChatAnswer,
+  ChatInbound,
+  OpenedWorkspace,
+  WorkspaceLink,
+  WorkspaceRequest,
+  Workspace as WorkspaceView,
+} from "../../shared/contract/chat.ts";
+import type { Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
-import type { OpenedHook, Origin, PollerApi } from "../../shared/contract/rpc.ts";
+import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
 import { deliver } from "./callbacks.ts";
+import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
 import { type Env, sealOf } from "./env.ts";
+import { file } from "./files.ts";
+import { seal } from "./invitations.ts";
 import { addressOfLink } from "./links.ts";
 import * as reads from "./reads.ts";
 import { sweep } from "./sweep.ts";
 
 export { Tracker } from "./tracker.ts";
+export { Workspace } from "./workspace.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
 
@@ -34,8 +47,15 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return reads.oneSystem(this.env, log, connection, caller, system);
   }
 
-  async file(connection: string, caller: Caller, system: string, operation: string, input: Record<string, unknown>) {
-    return reads.file(this.env, log, connection, caller, system, operation, input);
+  async file(
+    connection: string,
+    caller: Caller,
+    system: string,
+    operation: string,
+    input: Record<string, unknown>,
+    origin: Origin = {},
+  ) {
+    return file(this.env, log, connection, caller, system, operation, input, origin);
   }
 
   async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {
@@ -55,19 +75,53 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     }));
     return page.list_complete ? { items } : { items, cursor: page.cursor };
   }
+
+  async invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>> {
+    const standing = await this.env.TRACKER.getByName(request.connection).authorize({ kind: "admin" }, "jobs:read");
+    if (standing.ok) {
+      const errors = [{ field: "/connection", message: "is there already; choose another name" }];
+      return { ok: false, code: "invalid", errors };
+    }
+    return { ok: true, value: await seal(sealOf(this.env), request) };
+  }
+
+  async putWorkspace(name: string, request: WorkspaceRequest) {
+    const put = await this.env.WORKSPACES.getByName(name).put(request);
+    return put as Answer<{ created: boolean; workspace: WorkspaceView }>;
+  }
+
+  async workspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).view()) as Answer<WorkspaceView>;
+  }
+
+  async removeWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).remove()) as Answer<null>;
+  }
+
+  async workspaceLinks(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).links()) as Answer<Page<WorkspaceLink>>;
+  }
+
+  async openWorkspace(name: string) {
+    return (await this.env.WORKSPACES.getByName(name).opened()) as OpenedWorkspace | undefined;
+  }
+
+  async chat(workspace: string, inbound: ChatInbound): Promise<ChatAnswer> {
+    return answerInTime(this.env, log, workspace, inbound, (work) => this.ctx.waitUntil(work));
+  }
 }
 
 export default {
   /**
    * Every message is a hint: it is acknowledged unless the Tracker could not be reached. Dead letters are recorded where
-   * people can see them, and the agenda brings their work back.
+   * people can see them, and the agenda brings their work back. Slow callbacks end after the batch: the queue goes on.
    */
-  async queue(batch: MessageBatch, env: Env): Promise<void> {
+  async queue(batch: MessageBatch, env: Env, context: ExecutionContext): Promise<void> {
     await Promise.all(
       batch.messages.map(async (message) => {
         try {
           if (batch.queue === "commands") await command(message.body, env, log);
-          else if (batch.queue === "callbacks") await deliver(message.body, env, log);
+          else if (batch.queue === "callbacks") context.waitUntil((await deliver(message.body, env, log)).late);
           else await bury(batch.queue, message.body, env);
           message.ack();
         } catch (error) {

@@ -4,10 +4,21 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
-import { type Announcement, isTracked, type JobRecord, type Step, settle, viewJob } from "../../shared/domain/job.ts";
+import {
+  type Announcement,
+  isTracked,
+  type JobRecord,
+  type SeenJob,
+  type Step,
+  settle,
+  viewJob,
+} from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
+import type { JobObservation } from "../../shared/firecrest/port.ts";
+import { waitingFor } from "../../shared/firecrest/waiting.ts";
 import { tagOf } from "../../shared/ids.ts";
+import type { Actor } from "./access.ts";
 import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
@@ -108,6 +119,12 @@ function tell(house: House, record: JobRecord, announcements: Announcement[]): v
   }
 }
 
+/** With what the scheduler's reason for waiting means. */
+export function seenJob(observation: JobObservation): SeenJob {
+  const waiting = observation.pendingReason === undefined ? undefined : waitingFor(observation.pendingReason);
+  return waiting === undefined ? observation : { ...observation, waiting };
+}
+
 /** A job that is about to end is still shown as running for a moment. */
 const EAGER_MS = 700;
 const EAGER_FOR_MS = 15_000;
@@ -142,7 +159,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
   else house.due("round", system, at);
 }
 
-export function listJobs(house: House, query: JobsQuery, systems: string[] | undefined): Page<Job> {
+export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job> {
   const limit = query.limit ?? 50;
   const label =
     query.label === undefined
@@ -158,8 +175,9 @@ export function listJobs(house: House, query: JobsQuery, systems: string[] | und
   if (label !== undefined)
     conditions.push("EXISTS (SELECT 1 FROM json_each(doc, '$.labels') WHERE key = ? AND value = ?)") &&
       bindings.push(label.name, label.value);
-  if (systems !== undefined)
-    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(systems));
+  if (actor.systems !== undefined)
+    conditions.push("system IN (SELECT value FROM json_each(?))") && bindings.push(JSON.stringify(actor.systems));
+  if (actor.ownOnly === true) conditions.push("json_extract(doc, '$.actor') = ?") && bindings.push(actor.name);
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM jobs WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,
     ...bindings,

@@ -8,11 +8,13 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Attempt, Delivery } from "../../shared/contract/subscription.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type CircuitNews, failed, probeSent, rested, succeeded } from "../../shared/webhooks/breaker.ts";
-import { laneDoor, posted } from "../../shared/webhooks/lane.ts";
+import { answered, laneDoor, posted } from "../../shared/webhooks/lane.ts";
 import { type AttemptVerdict, nextAttemptAt } from "../../shared/webhooks/retry.ts";
+import { type ChatLease, type ChatReport, chatLease, noteChat } from "./channels/leasing.ts";
+import { isSuperseded } from "./channels/shown.ts";
 import type { House } from "./house.ts";
 import { disable, noteCircuit, noteExhausted } from "./notices.ts";
-import { openSecrets, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
+import { openChannel, openSecrets, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
 import { armLanes, flying, scheduleLane } from "./waking.ts";
 
 const LEASE_BATCH = 50;
@@ -49,6 +51,7 @@ export interface Lease {
   attempt: number;
   /** Whoever has not begun to post it well before this time leaves it: it is given out again. */
   until: number;
+  channel: ReceiverRecord["channel"];
   url: string;
   format: ReceiverRecord["format"];
   headers: Record<string, string>;
@@ -56,6 +59,10 @@ export interface Lease {
   body: string;
   eventId: string;
   secrets: string[];
+  /** Of the request that the event's job or transfer came with. */
+  traceparent?: string;
+  /** What posting for people needs beyond that. */
+  chat?: ChatLease;
 }
 
 export interface AttemptReport {
@@ -68,9 +75,13 @@ export interface AttemptReport {
   bytes?: number;
   error?: string;
   excerpt?: string;
+  /** What was sent along. */
+  traceparent?: string;
   verdict: AttemptVerdict;
   /** Its name could not be looked up: nothing was sent, so nothing of its schedule is used up. */
   unresolved?: true;
+  /** What a bot's message shows now, and where. */
+  chat?: ChatReport;
 }
 
 /** Leases at most 50 deliveries that are due now, at most two of a lane. */
@@ -100,21 +111,31 @@ interface Chosen {
   row: DeliveryRow;
   record: ReceiverRecord;
   body: string;
+  traceparent: string | undefined;
+  chat?: ChatLease;
 }
 
 /** A receiver whose secrets cannot be opened keeps its deliveries, shown as stuck; the others go on. */
-async function ready(house: House, seal: Seal, { row, record, body }: Chosen): Promise<Lease | undefined> {
+async function ready(
+  house: House,
+  seal: Seal,
+  { row, record, body, chat, traceparent }: Chosen,
+): Promise<Lease | undefined> {
   try {
+    const { url = record.url, apiKey } = await openChannel(house, seal, record);
     return {
       delivery: row.id,
       attempt: row.attempt + 1,
       until: house.now() + LEASE_MS,
-      url: record.url,
+      channel: record.channel,
+      url,
       format: record.format,
       headers: record.headers ?? {},
       body,
       eventId: (JSON.parse(body) as Event).id,
       secrets: await openSecrets(house, seal, record),
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(chat === undefined ? {} : { chat: apiKey === undefined ? chat : { ...chat, apiKey } }),
     };
   } catch (error) {
     house.log({ event: "callback.not_ready", delivery: row.id, receiver: record.id, error });
@@ -129,8 +150,8 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
   const wanted = record.status === "active" ? Math.min(space, door.room) : 0;
   const rows =
     wanted > 0
-      ? house.rows<DeliveryRow & { body: string | null }>(
-          `SELECT d.*, e.body FROM deliveries d JOIN events e USING (sequence)
+      ? house.rows<DeliveryRow & { body: string | null; subject: string }>(
+          `SELECT d.*, e.body, e.subject FROM deliveries d JOIN events e USING (sequence)
            WHERE d.receiver = ? AND d.status = 'pending' AND d.next_at <= ? AND d.lease_until = 0
            ORDER BY d.next_at, d.sequence LIMIT ?`,
           record.id,
@@ -138,7 +159,7 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
           wanted,
         )
       : [];
-  const chosen = rows.flatMap(({ body, ...row }): Chosen[] => {
+  const chosen = rows.flatMap(({ body, subject, ...row }): Chosen[] => {
     if (body === null) {
       // Only a delivery that was begun after its event had expired has no body left to send.
       house.run("UPDATE deliveries SET status = 'exhausted' WHERE id = ?", row.id);
@@ -146,13 +167,30 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
     }
     const borrowed = door.probe && row.next_at < (record.circuit.probeAt ?? 0) ? 1 : 0;
     house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
-    return [{ row, record, body }];
+    const traceparent = traceOf(house, subject);
+    return [
+      record.channel === "webhook"
+        ? { row, record, body, traceparent }
+        : { row, record, traceparent, ...chatLease(house, record, body) },
+    ];
   });
   const next =
     door.probe && chosen.length > 0 ? { ...record, circuit: probeSent(rested(record.circuit, now), now) } : record;
   if (next !== found) saveReceiver(house, next);
   scheduleLane(house, next);
   return chosen;
+}
+
+/** The trace of the request that a job, or a transfer's job, came with. */
+function traceOf(house: House, subject: string): string | undefined {
+  const id = subject.slice(subject.indexOf("/") + 1);
+  const row = house.row<{ trace: string | null }>(
+    `SELECT json_extract(doc, '$.traceparent') AS trace FROM jobs
+     WHERE id = coalesce((SELECT job_id FROM transfers WHERE id = ?1), ?1)
+     UNION ALL SELECT json_extract(doc, '$.traceparent') FROM transfers WHERE id = ?1 AND job_id IS NULL`,
+    id,
+  );
+  return row?.trace ?? undefined;
 }
 
 /** A lease that ran out unreported counts as a lapse: after five the delivery is stuck, and shown. It may have been posted. */
@@ -191,7 +229,7 @@ export function report(house: House, reports: AttemptReport[], unposted: string[
       const record = receiver(house, lane);
       if (record !== undefined) scheduleLane(house, record);
     }
-    // The consumer asks again by itself.
+    // The consumer asks again by itself, or has somebody else ask.
     armLanes(house, { hint: false });
   });
 }
@@ -200,6 +238,7 @@ export function report(house: House, reports: AttemptReport[], unposted: string[
 function arrivedLate(house: House, row: DeliveryRow, result: AttemptReport): void {
   if (row.status === "delivered") return;
   keepAttempt(house, row, result);
+  if (result.chat !== undefined) noteChat(house, row, result.chat);
   end(house, row, "delivered");
 }
 
@@ -212,7 +251,7 @@ function end(house: House, row: DeliveryRow, status: Delivery["status"]): void {
 }
 
 function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): void {
-  const { at, durationMs, status, bytes, error, excerpt, verdict } = result;
+  const { at, durationMs, status, bytes, error, excerpt, traceparent, verdict } = result;
   const attempt = row.attempt + 1;
   const entry: Attempt = {
     attempt,
@@ -223,6 +262,7 @@ function keepAttempt(house: House, row: DeliveryRow, result: AttemptReport): voi
     ...(bytes === undefined ? {} : { bytes }),
     ...(error === undefined ? {} : { error }),
     ...(excerpt === undefined ? {} : { excerpt }),
+    ...(traceparent === undefined ? {} : { traceparent }),
     ...(verdict.outcome === "retry" && verdict.location !== undefined ? { location: verdict.location } : {}),
   };
   house.run(
@@ -241,8 +281,9 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
   const now = house.now();
   const { verdict } = result;
   keepAttempt(house, row, result);
+  if (result.chat !== undefined) noteChat(house, row, result.chat);
   const { circuit, news } = afterAttempt(record, verdict, now);
-  const next: ReceiverRecord = posted({ ...record, circuit }, 1, now);
+  const next: ReceiverRecord = answered(posted({ ...record, circuit }, 1, now), result.durationMs);
   const delayMs = verdict.outcome === "retry" ? verdict.laneDelayMs : 0;
   if (delayMs > 0) next.notBefore = Math.max(next.notBefore ?? 0, now + delayMs);
   saveReceiver(house, next);
@@ -263,7 +304,8 @@ function settleAttempt(house: House, row: DeliveryRow, result: AttemptReport): v
   }
   if (news !== undefined) noteCircuit(house, next, news);
   if (news === "disabled") disable(house, next, "It failed for five days.");
-  else if (verdict.outcome === "disable") disable(house, next, "The receiver answered that it is gone.");
+  else if (verdict.outcome === "disable")
+    disable(house, next, verdict.reason ?? "The receiver answered that it is gone.");
   else if (verdict.outcome === "delivered" && verdict.disable) disable(house, next, "The receiver asked for no more.");
 }
 
@@ -292,6 +334,10 @@ function again(
   minDelayMs: number,
 ): void {
   const now = house.now();
+  if (record.channel !== "webhook" && isSuperseded(house, record.id, row.sequence)) {
+    end(house, row, "superseded");
+    return;
+  }
   const isFree = row.borrowed === 1 || row.resume_at !== null || result.unresolved === true;
   const tries = isFree ? row.tries : row.tries + 1;
   const at = isFree

@@ -6,6 +6,7 @@ import type { Page, Refusal } from "../../shared/contract/rpc.ts";
 import type { EventType } from "../../shared/contract/states.ts";
 import { fitted } from "../../shared/domain/fit.ts";
 import type { Actor } from "./access.ts";
+import { isFollowed } from "./channels/follows.ts";
 import type { House } from "./house.ts";
 import { enqueue, type ReceiverRecord } from "./receivers.ts";
 
@@ -35,9 +36,12 @@ export function announce(house: House, { type, subject, data, jobId, only }: Dra
     system ?? null,
     JSON.stringify(event),
   );
+  const isTheirs = ({ systems }: ReceiverRecord) => systems === undefined || isOf(systems, type, system);
   const hears = (record: ReceiverRecord) =>
-    (record.systems === undefined || isOf(record.systems, type, system)) &&
-    matchesFilter(record.events, type, data as Record<string, unknown>);
+    matchesFilter(record.events, type, data as Record<string, unknown>) &&
+    (record.chat === undefined
+      ? isTheirs(record)
+      : isFollowed(house, record.id, jobId) || (record.chat.all && isTheirs(record)));
   const receivers = only === undefined ? receiversOf(house, jobId).filter(hears) : [only];
   for (const receiver of receivers) enqueue(house, receiver, sequence);
   house.announced(event);

@@ -64,14 +64,33 @@ const STEPS: readonly string[] = [
   ALTER TABLE events ADD COLUMN system TEXT;
   UPDATE events SET system = json_extract(body, '$.data.system') WHERE body IS NOT NULL;
   `,
+  // Share links, found by the hash of their token.
+  `
+  CREATE TABLE links (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  `,
   // Rounds move their one entry all day long: it needs no index, and costs a row less without.
   `
   DROP INDEX agenda_due;
   CREATE INDEX agenda_due ON agenda (due_at) WHERE kind NOT IN ('round', 'handles', 'lane', 'retention', 'health');
   `,
-  // Share links, found by the hash of their token.
+  // What a hook was when it took a request, for comparing a replay with it.
   `
-  CREATE TABLE links (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE hook_versions (hook TEXT NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL, replaced_at INTEGER, PRIMARY KEY (hook, version)) WITHOUT ROWID;
+  `,
+  // People in chat.
+  `
+  CREATE TABLE chat_codes (hash TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE chat_links (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, user TEXT NOT NULL, revoked INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+  CREATE UNIQUE INDEX chat_links_person ON chat_links (workspace, user) WHERE revoked = 0;
+  `,
+  // Channels of theirs in which our bot shows jobs: one message for each, and where it is.
+  `
+  CREATE TABLE chat_channels (place TEXT PRIMARY KEY, receiver TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE chat_follows (receiver TEXT NOT NULL, job TEXT NOT NULL, PRIMARY KEY (receiver, job)) WITHOUT ROWID;
+  CREATE TABLE chat_messages (
+    receiver TEXT NOT NULL, topic TEXT NOT NULL, part TEXT NOT NULL, channel TEXT, message TEXT, tried_at INTEGER, at INTEGER NOT NULL,
+    PRIMARY KEY (receiver, topic, part)
+  ) WITHOUT ROWID;
   `,
 ];
 

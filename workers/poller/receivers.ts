@@ -1,20 +1,29 @@
 /**
- * Receivers of events. A subscription, a job's own callback and (later) a chat message are one table: they differ in
- * `channel` only. Each is a lane of its own in `lanes.ts`.
+ * Receivers of events. A subscription, a job's own callback and a chat channel are one table: they differ in `channel` only.
+ * Each is a lane of its own in `lanes.ts`.
  */
 
+import type { ChatPlace } from "../../shared/contract/chat.ts";
 import type { JobRequest } from "../../shared/contract/job.ts";
+import type { Channel, Subscription } from "../../shared/contract/subscription.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { CLOSED } from "../../shared/webhooks/breaker.ts";
 import type { Lane } from "../../shared/webhooks/lane.ts";
+import { supersede } from "./channels/shown.ts";
 import type { House } from "./house.ts";
 import { wakeLane } from "./waking.ts";
 
 export interface ReceiverRecord extends Lane {
   id: string;
   jobId?: string;
-  channel: "webhook";
+  channel: Channel;
+  /** Of other channels than `webhook` only what may be shown; the rest is in `sealed`. */
   url: string;
+  /** Sealed JSON, `ChannelSecret`. */
+  sealed?: string;
+  email?: NonNullable<Subscription["email"]>;
+  /** A channel in which our bot is: all news, or only of the jobs that it follows. */
+  chat?: { place: ChatPlace; all: boolean };
   events: string[];
   format: "plain" | "cloudevents";
   headers?: Record<string, string>;
@@ -25,6 +34,12 @@ export interface ReceiverRecord extends Lane {
   createdAt: number;
   /** Sealed `whsec_…`, newest first; older ones verify until their time is over. Empty: signed with `v1a` only. */
   secrets: { jwe: string; validUntil?: number }[];
+}
+
+/** What is secret of a channel that people read: whoever has it can write there. */
+export interface ChannelSecret {
+  url?: string;
+  apiKey?: string;
 }
 
 export const DEFAULT_EVENTS: readonly string[] = ["job.*"];
@@ -49,6 +64,7 @@ export function enqueue(house: House, record: ReceiverRecord, sequence: number):
   const id = house.id("dlv");
   const now = house.now();
   const status = record.status === "active" ? "pending" : "held";
+  if (record.channel !== "webhook") supersede(house, record.id, sequence);
   house.run(
     "INSERT INTO deliveries (id, receiver, sequence, status, attempt, next_at, tries, lease_until, lapses, created_at) VALUES (?, ?, ?, ?, 0, ?, 0, 0, 0, ?)",
     id,
@@ -95,4 +111,16 @@ export async function openSecrets(house: House, seal: Seal, record: ReceiverReco
   const now = house.now();
   const live = record.secrets.filter(({ validUntil }) => validUntil === undefined || validUntil > now);
   return Promise.all(live.map(({ jwe }) => seal.open(jwe, bindingOf(house, record.id))));
+}
+
+/** What a channel's secret is bound to. */
+export const channelBindingOf = (house: House, id: string) => ({
+  purpose: "channel_secret",
+  connection: house.name,
+  id,
+});
+
+export async function openChannel(house: House, seal: Seal, record: ReceiverRecord): Promise<ChannelSecret> {
+  if (record.sealed === undefined) return {};
+  return JSON.parse(await seal.open(record.sealed, channelBindingOf(house, record.id))) as ChannelSecret;
 }

@@ -1,4 +1,5 @@
 /** What is kept, and for how long: jobs and transfers 90 days, event bodies and attempts 30, inbound bodies 7. */
+import { retireChat } from "./channels/follows.ts";
 import type { House } from "./house.ts";
 import { forgetRetiredKey } from "./signing.ts";
 
@@ -27,7 +28,11 @@ export function retire(house: House): void {
     deliveries,
   );
   house.run("DELETE FROM deliveries WHERE id < ? AND status <> 'pending'", deliveries);
-  house.run("UPDATE inbound SET body = NULL WHERE at < ? AND body IS NOT NULL", now - KEEP_INBOUND_MS);
+  house.run(
+    "UPDATE inbound SET body = NULL, doc = json_remove(doc, '$.headers', '$.claims') WHERE at < ? AND body IS NOT NULL",
+    now - KEEP_INBOUND_MS,
+  );
+  house.run("DELETE FROM hook_versions WHERE replaced_at < ?", now - KEEP_INBOUND_MS);
   house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_MESSAGES_MS);
   // As long as what they made.
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
@@ -54,5 +59,6 @@ export function retire(house: House): void {
   );
   house.run("DELETE FROM parts WHERE transfer IN (SELECT id FROM transfers WHERE live = 0)");
   house.run("DELETE FROM transfers WHERE id < ? AND live = 0 AND id NOT IN (SELECT transfer FROM debts)", transfers);
+  retireChat(house, now - KEEP_RECORDS_MS);
   house.due("retention", "", now + EVERY_MS);
 }

@@ -11,12 +11,14 @@ import { isEndedJob } from "../../shared/contract/states.ts";
 import { viewJob } from "../../shared/domain/job.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
+import type { SiteParameters } from "../../shared/firecrest/port.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import type { Seal } from "../../shared/seal.ts";
 import type * as acceptance from "./accept.ts";
 import * as access from "./access.ts";
 import { isLive, markLive } from "./connections.ts";
 import { type Env, sealOf } from "./env.ts";
+import { ADDRESS_REFUSED } from "./examine.ts";
 import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
@@ -38,9 +40,12 @@ export class Rooms {
   readonly streams: Streams;
   readonly #waiters = new Set<Waiter>();
   #attending: Promise<void> | undefined;
+  #exists = false;
+  readonly #storage: DurableObjectStorage;
 
   constructor(state: DurableObjectState, env: Env) {
     const name = state.id.name ?? "";
+    this.#storage = state.storage;
     const log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller", connection: name } });
     this.house = new House({ storage: state.storage, env, name, log });
     this.seal = sealOf(env);
@@ -55,8 +60,16 @@ export class Rooms {
     return { house: this.house, site: this.site, seal: this.seal, egress: this.egress };
   }
 
+  /** Whether the connection was made. Asked by every call, so the schema is read only until it was. */
   exists(): boolean {
-    return exists(this.house.sql);
+    this.#exists ||= exists(this.house.sql);
+    return this.#exists;
+  }
+
+  /** Removes everything: the connection is as if it had never been made. */
+  async clear(): Promise<void> {
+    await this.#storage.deleteAll();
+    this.#exists = false;
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
@@ -76,6 +89,12 @@ export class Rooms {
     return admitted.ok ? work(admitted.value) : admitted;
   }
 
+  /** Why a subscription may not call this address. */
+  refusalOf(url: string): Refusal | undefined {
+    if (this.egress.refusal(url) === undefined) return undefined;
+    return { ok: false, code: "invalid", errors: [{ field: "/url", message: ADDRESS_REFUSED }] };
+  }
+
   value<T>(value: T | undefined): Answer<T> {
     return value === undefined ? NOT_FOUND : { ok: true, value };
   }
@@ -90,7 +109,7 @@ export class Rooms {
     for (;;) {
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
-      if (actor.systems !== undefined && !actor.systems.includes(record.system)) return NOT_FOUND;
+      if (!access.isFor(actor, record)) return NOT_FOUND;
       const ended = isEndedJob(record.status) && (wait?.until !== "settled" || record.settledAt !== undefined);
       const left = deadline - systemNow();
       if (ended || record.status === "lost" || left <= 0) return { ok: true, value: viewJob(record, this.house.name) };
@@ -104,7 +123,7 @@ export class Rooms {
     scope: Scope,
     system: string | undefined,
     requests: number,
-  ): Promise<Answer<{ site: SiteConfig }>> {
+  ): Promise<Answer<{ site: SiteConfig; limits: SiteParameters }>> {
     const admitted = this.admit(caller, scope, system);
     if (!admitted.ok) return admitted;
     const wait = this.site.take(requests, "user");
@@ -117,18 +136,18 @@ export class Rooms {
         retryAfterSeconds,
       };
     }
-    return { ok: true, value: { site: this.site.config() } };
+    return { ok: true, value: { site: this.site.config(), limits: this.site.facts()?.parameters ?? {} } };
   }
 
   /** Whether a job is this actor's business: one of a system that they may not use does not exist for them. */
   ofJob(actor: access.Actor, id: string): boolean {
     const record = jobs.jobRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   ofTransfer(actor: access.Actor, id: string): boolean {
     const record = transferRecord(this.house, id);
-    return record !== undefined && access.reaches(actor, [record.system]);
+    return record !== undefined && access.isFor(actor, record);
   }
 
   /** Where a job's output is, as far as the record knows. */

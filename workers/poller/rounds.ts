@@ -6,7 +6,7 @@ import type { Desk } from "./accept.ts";
 import { errandSeen, type TrackedErrand, trackedErrands } from "./errands.ts";
 import { siteAnswered } from "./health.ts";
 import type { House } from "./house.ts";
-import { applyJob, jobRecord, paceRound, trackedJobs } from "./jobs.ts";
+import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
 import type { Look } from "./tracking.ts";
 
 interface Followed {
@@ -35,7 +35,8 @@ export function beginRound(desk: Desk, system: string): Look | undefined {
 
 async function round(desk: Desk, system: string, { jobs, errands }: Followed, granted: number): Promise<void> {
   const { house, site } = desk;
-  const { firecrest, requests } = site.client();
+  const { firecrest, requests, requestIds } = site.client();
+  const startedAt = house.now();
   try {
     const seen = await firecrest.round(system, [
       ...jobs.map((job) => tracked(job, house.now())),
@@ -62,6 +63,8 @@ async function round(desk: Desk, system: string, { jobs, errands }: Followed, gr
       seen: seen.seen.size,
       notSeen: seen.notSeen.size,
       unread: seen.unread.size,
+      durationMs: house.now() - startedAt,
+      requestIds: requestIds(),
     });
   } finally {
     site.settle(granted, requests());
@@ -74,7 +77,7 @@ function applyRound(house: House, jobs: readonly JobRecord[], round: Round): boo
   let news = false;
   const stepOf = (job: JobRecord): Step | undefined => {
     const observation = round.seen.get(job.schedulerId ?? "");
-    if (observation !== undefined) return observed(job, observation, round.requestedAt, now);
+    if (observation !== undefined) return observed(job, seenJob(observation), round.requestedAt, now);
     return round.notSeen.has(job.schedulerId ?? "") ? notSeen(job, round.requestedAt, now) : undefined;
   };
   for (const before of jobs) {
@@ -106,9 +109,11 @@ function tracked(job: JobRecord, now: number): TrackedJob {
     acceptedAt: job.acceptedAt,
     status: ended
       ? "ended"
-      : job.status === "running" || job.status === "lost" || job.status === "submitting"
+      : job.status === "running" || job.status === "lost"
         ? job.status
-        : "queued",
+        : job.status === "queued"
+          ? "queued"
+          : "submitting",
     confirm:
       job.missingSince !== undefined ||
       job.suspicion !== undefined ||

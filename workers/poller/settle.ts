@@ -11,6 +11,7 @@ import { errandOver, errandTaken } from "./errands.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { operationRefused, operationStarted, operationUnknown } from "./operations.ts";
 import { listed } from "./outputs.ts";
 import { fetchPieces, oversized } from "./pieces.ts";
 import { cannotProve, verified } from "./proof.ts";
@@ -53,7 +54,8 @@ export function succeededEffect(
     case "cancelled": {
       move(house, record, "done");
       const job = jobRecord(house, record.subject);
-      if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
+      if (job?.operation !== undefined) house.due("handles", "", house.now() + 500, true);
+      else if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
       break;
     }
     case "listed":
@@ -78,6 +80,9 @@ export function succeededEffect(
       break;
     case "tidied":
       move(house, record, "done");
+      break;
+    case "started":
+      operationStarted(house, record, outcome.handle);
       break;
   }
 }
@@ -162,6 +167,11 @@ export function failedEffect(house: House, record: EffectRecord, failure: Failur
     else submissionUnknown(house, record, failure.message);
     return;
   }
+  if (record.kind === "file_job" && verdict !== "again") {
+    if (verdict === "refused") operationRefused(house, record, failure.message);
+    else operationUnknown(house, record, failure.message);
+    return;
+  }
   if (verdict === "refused" || (verdict === "again" && record.attempt >= MAX_ATTEMPTS)) {
     refusedEffect(house, record, failure);
     return;
@@ -193,6 +203,9 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
       if (fresh !== undefined) failTransfer(house, fresh, failure.code, failure.message);
       break;
     }
+    case "file_job":
+      operationRefused(house, record, failure.message);
+      break;
     case "list":
     case "compress":
     case "verify":

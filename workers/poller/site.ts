@@ -175,17 +175,21 @@ export class Site {
 
   // ---------------------------------------------------------------------------------------------------------------- client
 
-  /** A client whose requests were granted before (`take`), counted so that the grant can be settled. */
-  client(): { firecrest: Firecrest; requests: () => number } {
+  /** A client whose requests were granted before (`take`), counted so that the grant can be settled, with the site's ids of them. */
+  client(): { firecrest: Firecrest; requests: () => number; requestIds: () => string[] } {
     let requests = 0;
+    const requestIds: string[] = [];
     const firecrest = clientOf(this.config(), this.#egress, {
       token: (renew) => this.token(renew),
       now: this.#house.now,
       sleep: this.#house.sleep,
-      log: (line) => this.#house.log({ event: "firecrest", ...line }),
+      log: (line) => {
+        if (typeof line.requestId === "string") requestIds.push(line.requestId);
+        this.#house.log({ event: "firecrest", ...line });
+      },
       onRequest: () => requests++,
     });
-    return { firecrest, requests: () => requests };
+    return { firecrest, requests: () => requests, requestIds: () => requestIds };
   }
 }
 
@@ -217,7 +221,7 @@ export const tokenFrom =
 /** A client for this site, wherever it runs: in the Tracker, or in a consumer that asks the Tracker for tokens. */
 export function clientOf(
   config: Pick<SiteConfig, "api" | "url" | "storageOrigins">,
-  egress: Egress,
+  egress: Pick<Egress, "stream">,
   deps: {
     token(renew?: boolean): Promise<string>;
     now(): number;

@@ -1,18 +1,19 @@
 /** Subscriptions: receivers that people make, change, pause, recover and remove. */
 
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
-import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, ChatTarget, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
 import type {
   NewSubscription,
   RotateRequest,
   Subscription,
-  SubscriptionPatch,
   SubscriptionRequest,
 } from "../../shared/contract/subscription.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { CLOSED } from "../../shared/webhooks/breaker.ts";
 import { generateSecret } from "../../shared/webhooks/standard.ts";
 import { type Actor, audit, reaches, remember, replay } from "./access.ts";
+import { followInChat, forgetChannel, isLinked } from "./channels/follows.ts";
+import { newsOf, outOnly, type SealedPatch } from "./channels/out-only.ts";
 import type { House } from "./house.ts";
 import { hold, noteEnabled } from "./notices.ts";
 import { bindingOf, DEFAULT_EVENTS, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
@@ -21,6 +22,12 @@ import { armLanes, wakeLane } from "./waking.ts";
 const DEFAULT_OVERLAP_SECONDS = 24 * 3600;
 const MAX_LIVE_SECRETS = 3;
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
+const NOT_LINKED: Refusal = {
+  ok: false,
+  code: "invalid",
+  errors: [{ field: "/chat/workspace", message: "is no workspace in which somebody is linked to this connection" }],
+};
+const NOT_SIGNED: Refusal = { ok: false, code: "conflict", detail: "What goes to this channel is not signed." };
 
 export async function subscribe(
   house: House,
@@ -29,17 +36,20 @@ export async function subscribe(
   request: SubscriptionRequest,
   options: { idempotency?: Idempotency; origin: Origin },
 ): Promise<Answer<NewSubscription>> {
+  const { url, channel = "webhook", chat } = request;
+  if (chat !== undefined && (channel === "slack" || channel === "mattermost"))
+    return showInChat(house, actor, { place: chat, platform: channel }, request.events, options);
   const id = house.id("sub");
-  const secret = request.secret ?? generateSecret(systemRandom);
+  const secret = channel === "webhook" ? (request.secret ?? generateSecret(systemRandom)) : undefined;
   const record: ReceiverRecord = {
     id,
-    channel: "webhook",
-    url: request.url,
-    events: request.events ?? [...DEFAULT_EVENTS],
+    // The schema has made sure that a program's receiver has a URL.
+    ...(channel === "webhook" && url !== undefined ? { channel, url } : await outOnly(house, seal, id, request)),
+    events: request.events ?? (channel === "webhook" ? [...DEFAULT_EVENTS] : newsOf(channel)),
     format: request.format ?? "plain",
     status: "active",
     createdAt: house.now(),
-    secrets: [{ jwe: await seal.seal(secret, bindingOf(house, id)) }],
+    secrets: secret === undefined ? [] : [{ jwe: await seal.seal(secret, bindingOf(house, id)) }],
     circuit: CLOSED,
     ...(request.headers === undefined ? {} : { headers: request.headers }),
     ...(request.ratePerMinute === undefined ? {} : { ratePerMinute: request.ratePerMinute }),
@@ -47,7 +57,7 @@ export async function subscribe(
   };
   // The answer holds the secret, so its stored copy for replays is sealed as a whole.
   const binding = { purpose: "stored_answer", connection: house.name, id: options.idempotency?.key ?? "" };
-  const view = { ...viewSubscription(house, record), secret };
+  const view = { ...viewSubscription(house, record), ...(secret === undefined ? {} : { secret }) };
   const sealedAnswer = options.idempotency === undefined ? undefined : await seal.seal(JSON.stringify(view), binding);
   const stored = house.change(() => {
     const replayed = replay<string>(house, actor, options.idempotency);
@@ -60,6 +70,24 @@ export async function subscribe(
   if (stored === undefined) return { ok: true, value: view };
   if (!stored.ok) return stored;
   return { ok: true, value: JSON.parse(await seal.open(stored.value, binding)) as NewSubscription };
+}
+
+/** A channel in which our bot is: it is one receiver, however often it is asked for. */
+function showInChat(
+  house: House,
+  actor: Actor,
+  target: ChatTarget,
+  events: string[] | undefined,
+  { idempotency, origin }: { idempotency?: Idempotency; origin: Origin },
+): Answer<NewSubscription> {
+  return house.change((): Answer<NewSubscription> => {
+    const replayed = replay<NewSubscription>(house, actor, idempotency);
+    if (replayed !== undefined) return replayed;
+    if (!isLinked(house, target.place.workspace)) return NOT_LINKED;
+    const view = viewSubscription(house, followInChat(house, actor, target, origin, events));
+    remember(house, actor, idempotency, view);
+    return { ok: true, value: view };
+  });
 }
 
 export function listSubscriptions(house: House, actor: Actor): Page<Subscription> {
@@ -86,7 +114,7 @@ export function changeSubscription(
   house: House,
   actor: Actor,
   id: string,
-  patch: SubscriptionPatch,
+  patch: SealedPatch,
   origin: Origin,
 ): Answer<Subscription> {
   return house.change((): Answer<Subscription> => {
@@ -96,7 +124,7 @@ export function changeSubscription(
     const given = Object.entries(facts).filter(([, value]) => value !== undefined);
     const next: ReceiverRecord = { ...record, ...(Object.fromEntries(given) as Partial<ReceiverRecord>), status };
     if (status !== "disabled") delete next.reason;
-    if (patch.status === "active" || next.url !== record.url) {
+    if (patch.status === "active" || patch.sealed !== undefined || next.url !== record.url) {
       next.circuit = CLOSED;
       delete next.notBefore;
     }
@@ -122,6 +150,7 @@ export function removeSubscription(house: House, actor: Actor, id: string, origi
     house.run("DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE receiver = ?)", id);
     house.run("DELETE FROM deliveries WHERE receiver = ?", id);
     house.run("DELETE FROM receivers WHERE id = ?", id);
+    forgetChannel(house, id);
     armLanes(house, { hint: false });
     audit(house, actor, "subscription.remove", `subscriptions/${id}`, origin);
     return { ok: true, value: null };
@@ -143,6 +172,7 @@ export async function rotateSecret(
     const validUntil = now + (request.overlapSeconds ?? DEFAULT_OVERLAP_SECONDS) * 1000;
     const record = subscriptionOf(house, actor, id);
     if (record === undefined) return NOT_FOUND;
+    if (record.channel !== "webhook") return NOT_SIGNED;
     const live = record.secrets.filter((old) => old.validUntil === undefined || old.validUntil > now);
     const older = live.map((old) => ({ ...old, validUntil: Math.min(old.validUntil ?? validUntil, validUntil) }));
     saveReceiver(house, { ...record, secrets: [{ jwe }, ...older].slice(0, MAX_LIVE_SECRETS) });
@@ -205,6 +235,7 @@ export function viewSubscription(house: House, record: ReceiverRecord): Subscrip
   )?.n;
   return {
     id: record.id,
+    channel: record.channel,
     url: record.url,
     events: record.events,
     format: record.format,
@@ -213,6 +244,8 @@ export function viewSubscription(house: House, record: ReceiverRecord): Subscrip
     consecutiveFailures: record.circuit.consecutiveFailures,
     pending: pending ?? 0,
     ...(record.headers === undefined ? {} : { headers: record.headers }),
+    ...(record.email === undefined ? {} : { email: record.email }),
+    ...(record.chat === undefined ? {} : { chat: record.chat.place }),
     ...(record.ratePerMinute === undefined ? {} : { ratePerMinute: record.ratePerMinute }),
     ...(record.reason === undefined ? {} : { reason: record.reason }),
   };

@@ -1,23 +1,20 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances; what happens is in the rooms beside it. An object whose connection was never created answers `not_found` and
- * writes nothing.
+ * entrances (those of administration, chat and hooks are in files of their own); what happens is in the rooms beside it.
+ * An object whose connection was never created answers `not_found` and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
-import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
 import type {
   ByteOutcome,
+  ChatTarget,
   Idempotency,
-  OpenedHook,
   Origin,
   PartDone,
-  Refusal,
   TrackerApi,
   TrackerWork,
-  VerifiedInbound,
 } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
@@ -30,15 +27,16 @@ import type { PageQuery } from "../../shared/contract/words.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
-import { Administration } from "./administration.ts";
 import * as bytes from "./bytes.ts";
+import { channelPatch } from "./channels/out-only.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
-import * as hooks from "./hooks.ts";
+import { HookEntrances } from "./hook-entrances.ts";
 import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
+import * as operations from "./operations.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
@@ -46,14 +44,15 @@ import type { TokenAnswer } from "./site.ts";
 import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
+import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
 const ok = <T>(value: T) => ({ ok: true as const, value });
 
-export class Tracker extends Administration implements TrackerApi, TrackerWork {
+export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   readonly #rooms = this.rooms;
 
   // -------------------------------------------------------------------------------------------------------------- jobs
@@ -65,13 +64,11 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
   }
 
   async watch(caller: Caller, request: WatchRequest, options: Options) {
-    return this.#rooms.with(caller, "jobs:write", (actor) =>
-      acceptance.watch(this.#rooms.desk, actor, request, options),
-    );
+    return this.#rooms.with(caller, "jobs:write", (actor) => watching.watch(this.#rooms.desk, actor, request, options));
   }
 
   async jobs(caller: Caller, query: JobsQuery) {
-    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor.systems)));
+    return this.#rooms.with(caller, "jobs:read", (actor) => ok(jobs.listJobs(this.#rooms.house, query, actor)));
   }
 
   async job(caller: Caller, id: string, wait?: { seconds: number; until: "ended" | "settled" }) {
@@ -94,6 +91,13 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     );
   }
 
+  /** From the poller Worker, which has checked the paths. */
+  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+    const admitted = this.#rooms.admit(caller, "files:write", request.system);
+    if (!admitted.ok) return admitted;
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
+  }
+
   // --------------------------------------------------------------------------------------------------------- transfers
 
   async acceptTransfer(caller: Caller, request: TransferRequest, options: Options) {
@@ -104,7 +108,7 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
 
   async transfers(caller: Caller, query: TransfersQuery) {
     return this.#rooms.with(caller, "transfers:read", (actor) =>
-      ok(transfers.listTransfers(this.#rooms.house, query, actor.systems)),
+      ok(transfers.listTransfers(this.#rooms.house, query, actor)),
     );
   }
 
@@ -151,14 +155,9 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "jobs:read", (actor) => ledger.eventsAfter(this.#rooms.house, query, actor));
   }
 
-  #refusalOf(url: string): Refusal | undefined {
-    if (this.#rooms.egress.refusal(url) === undefined) return undefined;
-    return { ok: false, code: "invalid", errors: [{ field: "/url", message: acceptance.ADDRESS_REFUSED }] };
-  }
-
   async subscribe(caller: Caller, request: SubscriptionRequest, options: Options) {
     return this.#rooms.with(caller, "hooks:admin", async (actor) => {
-      const refusal = this.#refusalOf(request.url);
+      const refusal = request.url === undefined ? undefined : this.#rooms.refusalOf(request.url);
       if (refusal !== undefined) return refusal;
       return subscriptions.subscribe(this.#rooms.house, this.#rooms.seal, actor, request, options);
     });
@@ -175,10 +174,12 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
   }
 
   async changeSubscription(caller: Caller, id: string, patch: SubscriptionPatch, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => {
-      const refusal = patch.url === undefined ? undefined : this.#refusalOf(patch.url);
+    return this.#rooms.with(caller, "hooks:admin", async (actor) => {
+      const refusal = patch.url === undefined ? undefined : this.#rooms.refusalOf(patch.url);
       if (refusal !== undefined) return refusal;
-      return subscriptions.changeSubscription(this.#rooms.house, actor, id, patch, origin);
+      const { house, seal } = this.#rooms;
+      const sealed = await channelPatch(house, seal, subscriptions.subscriptionOf(house, actor, id), patch);
+      return sealed.ok ? subscriptions.changeSubscription(house, actor, id, sealed.value, origin) : sealed;
     });
   }
 
@@ -216,46 +217,7 @@ export class Tracker extends Administration implements TrackerApi, TrackerWork {
     return this.#rooms.with(caller, "hooks:admin", (actor) => deliveries.resend(this.#rooms.house, actor, id, origin));
   }
 
-  // ------------------------------------------------------------------------------------------------------------- hooks
-
-  async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      hooks.putHook(this.#rooms.house, this.#rooms.seal, actor, name, request, origin),
-    );
-  }
-
-  async hooks(caller: Caller) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => ok(hooks.listHooks(this.#rooms.house, actor)));
-  }
-
-  async hook(caller: Caller, name: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookOf(this.#rooms.house, actor, name));
-  }
-
-  async removeHook(caller: Caller, name: string, origin: Origin) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.removeHook(this.#rooms.house, actor, name, origin));
-  }
-
-  async hookRequests(caller: Caller, name: string, query: { cursor?: string; limit?: number }) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) =>
-      ok(hooks.hookRequests(this.#rooms.house, actor, name, query)),
-    );
-  }
-
-  async hookRequest(caller: Caller, name: string, id: string) {
-    return this.#rooms.with(caller, "hooks:admin", (actor) => hooks.hookRequest(this.#rooms.house, actor, name, id));
-  }
-
-  async acceptFromHook(hook: string, inbound: VerifiedInbound) {
-    if (!this.#rooms.exists()) return { ok: false as const, code: "unauthorized" as const };
-    return hooks.acceptFromHook(this.#rooms.desk, hook, inbound);
-  }
-
   // ------------------------------------------------- from Workers of this deployment: never reachable over HTTP
-
-  async openHook(name: string): Promise<OpenedHook | undefined> {
-    return this.#rooms.exists() ? hooks.openHook(this.#rooms.house, this.#rooms.seal, name) : undefined;
-  }
 
   async openLink(hash: string, origin: Origin) {
     return this.#rooms.exists() ? links.openLink(this.#rooms.house, hash, origin) : undefined;

@@ -3,26 +3,26 @@
  * reads, each with its own time-out; an item's error is recorded and the others go on.
  */
 import { isByteEffect, isErrand } from "../../shared/domain/effect.ts";
-import { nextHandleLookMs } from "../../shared/domain/pace.ts";
 import { stagedOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
-import type { Firecrest, Handle, HandleState, NameLookup } from "../../shared/firecrest/port.ts";
+import type { Firecrest, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { lostArchive, packed } from "./archives.ts";
-import { copyStaged } from "./bytes.ts";
-import { type EffectRecord, effect, effectsWithHandle, hintAt, move } from "./effects.ts";
-import { errandLooked, errandName, errandSubmission } from "./errands.ts";
-import { linkBinding } from "./far.ts";
+import { lostArchive } from "./archives.ts";
+import { effect, hintAt, move } from "./effects.ts";
+import { errandLooked, errandName } from "./errands.ts";
+import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
-import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
 import { beginRound } from "./rounds.ts";
-import { linkKnown, overdue, stagingLooked, startOver } from "./settle.ts";
-import { adopted, looked, refused, submissionUnknown } from "./submission.ts";
-import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { overdue, stagingLooked } from "./settle.ts";
+import { looked } from "./submission.ts";
+import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
+import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
+
 interface Due {
   kind: string;
   subject: string;
@@ -65,6 +65,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
       return beginHandles(desk);
     case "effect":
       return attendEffect(desk, subject);
+    case "watch":
+      return beginNameLook(desk, subject);
     case "lane":
       house.hint({ queue: "callbacks", message: { v: 1, connection: house.name } });
       house.due("lane", subject, house.now() + 15_000);
@@ -97,128 +99,6 @@ function attendEffect(desk: Desk, id: string): Look | undefined {
   }
   return undefined;
 }
-
-// ---------------------------------------------------------------------------------------------------------------- handles
-
-function beginHandles(desk: Desk): Look | undefined {
-  const { house, site } = desk;
-  const pending = effectsWithHandle(house);
-  if (pending.length === 0) {
-    house.notDue("handles", "");
-    return undefined;
-  }
-  const wait = site.take(1, "poll");
-  house.due("handles", "", wait ?? house.now() + 30_000);
-  return wait === undefined ? { what: "handles", look: () => observeHandles(desk, pending) } : undefined;
-}
-
-/** Looks at every pending task and staging, in as few requests as the API allows. */
-async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Promise<void> {
-  const { house, site } = desk;
-  const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
-  const { firecrest, requests } = site.client();
-  try {
-    const states = await firecrest.observe(handles);
-    siteAnswered(house);
-    for (const [n, state] of states.entries()) {
-      const record = pending[n];
-      if (record !== undefined) await applyHandle(desk, record, state);
-    }
-  } finally {
-    site.settle(1, requests());
-    const left = effectsWithHandle(house);
-    house.change(() => {
-      if (left.length === 0) return house.notDue("handles", "");
-      const youngest = Math.max(...left.map(({ sentAt }) => sentAt ?? 0));
-      house.due("handles", "", house.now() + nextHandleLookMs(house.now() - youngest, site.config().requestsPerMinute));
-    });
-  }
-}
-
-/** v2's staging link is part of its handle, and sealed in the debt. */
-async function openHandle(desk: Desk, record: EffectRecord): Promise<Handle> {
-  const handle = record.doc.handle as Handle;
-  const debt = record.kind === "stage" ? debtRecord(desk.house, record.id) : undefined;
-  if (debt?.sealedLink === undefined) return handle;
-  const url = await desk.seal.open(debt.sealedLink, linkBinding(desk.house, debt.id));
-  return { ...handle, staging: { url, expiresAt: debt.expiresAt ?? 0 } };
-}
-
-async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState): Promise<void> {
-  const { house } = desk;
-  if (state.state === "working") return;
-  const link = state.state === "done" ? state.staging : undefined;
-  if (link !== undefined) desk.site.learnStorage(link.url);
-  const sealedLink = link === undefined ? undefined : await desk.seal.seal(link.url, linkBinding(house, record.id));
-  house.change(() => {
-    const fresh = effect(house, record.id);
-    if (fresh === undefined || fresh.state !== "sent") return;
-    if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
-    else if (fresh.kind === "submit") applySubmission(house, fresh, state);
-    else if (isErrand(fresh.kind)) errandSubmission(house, fresh, state);
-    else if (fresh.kind === "compress") packed(house, fresh, state);
-    else move(house, fresh, state.state === "failed" ? "refused" : "done");
-  });
-}
-
-function applySubmission(house: House, record: EffectRecord, state: Exclude<HandleState, { state: "working" }>): void {
-  if (state.state === "done" && state.schedulerId !== undefined) {
-    const { schedulerId, workingDirectory, stdoutPath, stderrPath } = state;
-    adopted(house, record, {
-      schedulerId,
-      ...(workingDirectory === undefined ? {} : { workingDirectory }),
-      ...(stdoutPath === undefined ? {} : { stdoutPath }),
-      ...(stderrPath === undefined ? {} : { stderrPath }),
-    });
-  } else if (state.state === "failed" && state.certain) {
-    refused(house, record, "rejected", state.message);
-  } else {
-    submissionUnknown(house, record, state.state === "failed" ? state.message : "The site forgot the submission.");
-  }
-}
-
-function applyStaging(
-  house: House,
-  record: EffectRecord,
-  state: Exclude<HandleState, { state: "working" }>,
-  expiresAt: number | undefined,
-  sealedLink: string | undefined,
-): void {
-  const debt = debtRecord(house, record.id);
-  const transfer = transferRecord(house, record.subject);
-  if (debt === undefined) return;
-  if (state.state === "done") {
-    move(house, record, "done");
-    const ends = expiresAt ?? debt.expiresAt;
-    const known = {
-      ...debt,
-      ...(sealedLink === undefined ? {} : { sealedLink }),
-      ...(ends === undefined ? {} : { expiresAt: ends }),
-    };
-    saveDebt(house, known);
-    if (transfer !== undefined && transfer.status === "staging") {
-      const owed = moveDebtExpiry(transfer, ends);
-      house.run("UPDATE transfers SET doc = ? WHERE id = ?", JSON.stringify(owed), transfer.id);
-      copyStaged(house, transfer.id);
-    } else {
-      linkKnown(house, known);
-    }
-    return;
-  }
-  move(house, record, "refused");
-  // A staging that failed left no link; one that the site forgot may have, and will expire.
-  if (state.state === "failed") moveDebt(house, debt, "none");
-  else moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
-  const fresh = transferRecord(house, record.subject);
-  if (fresh === undefined || fresh.status !== "staging") return;
-  if (state.state === "failed") failTransfer(house, fresh, state.code, state.message);
-  else startOver(house, { ...fresh, status: "staged" }, "staging_lost", "The site forgot the staging.");
-}
-
-const moveDebtExpiry = <T extends { link: { state: string; expiresAt?: number } }>(
-  transfer: T,
-  expiresAt: number | undefined,
-): T => (expiresAt === undefined ? transfer : { ...transfer, link: { ...transfer.link, expiresAt } });
 
 // ---------------------------------------------------------------------------------------------------------------- look-ups
 
@@ -259,6 +139,9 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
       const look = await withPaths(firecrest, system, await firecrest.findByName(system, errandName(record), sentAt));
       siteAnswered(house);
       house.change(() => errandLooked(house, id, look));
+    } else if (record.kind === "file_job") {
+      await lookForOperation(house, id, firecrest);
+      siteAnswered(house);
     } else if (record.kind === "stage") {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined) return;

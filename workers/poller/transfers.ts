@@ -18,6 +18,7 @@ import {
 import { checkPath, linkBeside, needsSymlink } from "../../shared/firecrest/paths.ts";
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
+import type { Actor } from "./access.ts";
 import { leaveArchive, startArchive } from "./archives.ts";
 import { effectsOf, move, plan, withdraw } from "./effects.ts";
 import { leaveErrand } from "./errands.ts";
@@ -258,15 +259,19 @@ export function payDebt(house: House, debt: DebtRecord): void {
   plan(house, "release", debt.id);
 }
 
-export function listTransfers(house: House, query: TransfersQuery, systems?: string[]): Page<Transfer> {
+export function listTransfers(house: House, query: TransfersQuery, actor: Actor): Page<Transfer> {
   const limit = query.limit ?? 50;
   const conditions = ["id < ?"];
   const bindings: SqlStorageValue[] = [query.cursor ?? "tr_~"];
   if (query.status !== undefined) conditions.push("status = ?") && bindings.push(query.status);
   if (query.job !== undefined) conditions.push("job_id = ?") && bindings.push(query.job);
-  if (systems !== undefined) {
+  if (actor.systems !== undefined) {
     conditions.push("json_extract(doc, '$.system') IN (SELECT value FROM json_each(?))");
-    bindings.push(JSON.stringify(systems));
+    bindings.push(JSON.stringify(actor.systems));
+  }
+  if (actor.ownOnly === true) {
+    conditions.push("json_extract(doc, '$.actor') = ?");
+    bindings.push(actor.name);
   }
   const rows = house.rows<{ doc: string }>(
     `SELECT doc FROM transfers WHERE ${conditions.join(" AND ")} ORDER BY id DESC LIMIT ?`,

@@ -96,6 +96,7 @@ describe("the embedded v2 site", () => {
       stagingTtlSeconds: 604_800,
       stagingMaxBytes: 62_914_560_000,
       directMaxBytes: 3_932_157,
+      directUploadMaxBytes: 5_242_880,
       commandTimeoutSeconds: 5,
     });
     expect(await rig.client.whoami("cluster")).toBe("alice");

@@ -172,6 +172,15 @@ describe("transfers on the embedded v2 site", () => {
     });
   });
 
+  it("wait for an upload that never comes only as long as their job may run", async () => {
+    Object.assign(site.v2Options, { jobMinutes: 1, ingressPollMs: 20_000 });
+    const { handle } = await rig.client.stageUpload("cluster", `${HOME}/never.bin`, 10);
+    expect(await outcome(handle)).toMatchObject({
+      state: "failed",
+      message: expect.stringContaining("did not report success"),
+    });
+  });
+
   it("run file operations as jobs that end COMPLETED also when they failed", async () => {
     await put("a", "x");
     expect(

@@ -21,7 +21,17 @@ export interface Reading {
 }
 
 /** What a request proves itself with is not a value: it would end in a job's environment and in its log. */
-const CREDENTIAL_HEADERS = /^(authorization|proxy-authorization|cookie|x-gitlab-token|cf-access-jwt-assertion)$/i;
+const CREDENTIAL_HEADERS =
+  /^(authorization|proxy-authorization|cookie|x-gitlab-token|x-api-key|x-auth-token|cf-access-jwt-assertion)$/i;
+
+export const isCredential = (header: string): boolean => CREDENTIAL_HEADERS.test(header);
+
+/** The names of one kind, of headers or of claims, that these places read. */
+export const namedBy = (kind: "header" | "claim", froms: readonly string[]): string[] =>
+  froms
+    .map(sourceOf)
+    .filter((source) => source.kind === kind)
+    .map(({ rest }) => rest);
 
 type Source = { kind: "pointer" | "header" | "claim" | "jsonpath"; rest: string };
 
@@ -38,7 +48,7 @@ export function problemOfFrom(from: string, hookSource: string): string | undefi
     case "pointer":
       return /~(?![01])/.test(rest) ? "has a ~ that is neither ~0 (a ~) nor ~1 (a /)" : undefined;
     case "header":
-      return CREDENTIAL_HEADERS.test(rest) ? "names a header that carries a credential" : undefined;
+      return isCredential(rest) ? "names a header that carries a credential" : undefined;
     case "claim":
       return hookSource === "oidc" ? undefined : "reads a claim, which only source oidc has";
     case "jsonpath":

@@ -58,6 +58,7 @@ describe("a v1 site's status", () => {
       stagingTtlSeconds: 604_800,
       stagingMaxBytes: 5_368_709_120,
       directMaxBytes: 3_932_157,
+      directUploadMaxBytes: 5_234_688,
       commandTimeoutSeconds: 5,
     });
   });

@@ -2,6 +2,7 @@
  * What became of long operations. Tasks are read in one request for all; a file job's task ends when its job has been
  * submitted, so those are followed in accounting, and judged by their error log: they end COMPLETED 0:0 when they fail.
  */
+import { given } from "../decode.ts";
 import { FirecrestError } from "../errors.ts";
 import type { FileOps, Handle, HandleState } from "../port.ts";
 import { siteText } from "../redact.ts";
@@ -135,12 +136,15 @@ async function observeFileJobs(
       const row = rows.find(({ id }) => "job" in handle.ref && id === handle.ref.job);
       const meaning = row === undefined || row.skeleton ? undefined : slurmState(row.state, row.exit);
       if (meaning === undefined || !isEnd(meaning.state) || meaning.revocable) {
-        states.set(i, { state: "working", ...(meaning === undefined ? {} : { detail: meaning.schedulerState }) });
+        // The task is forgotten after a day, the job is not.
+        const word = meaning?.schedulerState;
+        states.set(i, { state: "working", handle, ...given({ detail: word, schedulerState: word }) });
       } else if (meaning.state === "succeeded") {
         states.set(i, await judgeByLog(files, handle));
       } else {
         const message = `the site's job for this operation ended as ${meaning.schedulerState}`;
-        states.set(i, { state: "failed", certain: false, code: "site_error", message });
+        const { schedulerState } = meaning;
+        states.set(i, { state: "failed", certain: false, code: "site_error", message, schedulerState });
       }
     }
   }

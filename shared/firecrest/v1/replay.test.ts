@@ -24,7 +24,7 @@ const EXPECTED: [RegExp, string][] = [
   [/^status\/systems\//, "systems 1"],
   [
     /^status\/parameters$/,
-    "version,scheduler,objectStorage,stagingTtlSeconds,stagingMaxBytes,directMaxBytes,commandTimeoutSeconds",
+    "version,scheduler,objectStorage,stagingTtlSeconds,stagingMaxBytes,directMaxBytes,directUploadMaxBytes,commandTimeoutSeconds",
   ],
   [/^status\//, "status true"],
 

@@ -6,7 +6,8 @@ import { given } from "../decode.ts";
 import { asUnproven, observeParts, type Part } from "../parts.ts";
 import type { JobObservation } from "../port.ts";
 import { parseRowId } from "../row-id.ts";
-import { isEnd, neverStarts, slurmState } from "../states.ts";
+import { isEnd, slurmState } from "../states.ts";
+import { neverStarts } from "../waiting.ts";
 import type { AccountingRow, QueueRow } from "./wire.ts";
 
 /** `at`: when the request left. */

@@ -245,7 +245,10 @@ describe("a file job", () => {
       releasable: false,
       logs: { output: "/h/0a/job-21.out", error: "/h/0a/job-21.err" },
     });
-    expect(await site.client.observe([handle])).toEqual([{ state: "working", detail: "RUNNING" }]);
+    expect(await site.client.observe([handle])).toMatchObject([
+      // The task is forgotten after a day: from now on the job stands for the operation.
+      { state: "working", schedulerState: "RUNNING", handle: { ref: { job: expect.any(String) } } },
+    ]);
   });
 
   it("has succeeded only when its error log is empty: it ends COMPLETED 0:0 either way", async () => {

@@ -81,7 +81,12 @@ export async function startFileJob(
   const form =
     job.op === "remove"
       ? { targetPath: guard.path("file_job", job.path), account }
-      : { sourcePath: guard.path("file_job", job.from), targetPath: guard.path("file_job", job.to), account };
+      : {
+          sourcePath: guard.path("file_job", job.from),
+          targetPath: guard.path("file_job", job.to),
+          account,
+          dereference: job.dereference === true ? "true" : undefined,
+        };
   const id = createdTask(route, await call({ method: "POST", path: route, system, form, effect: true }));
   const pending: Handle = { kind: "file_job", ref: { task: id }, system, releasable: false };
   const task = (await awaitTasks(call, deps.sleep, [id]).catch(ignoreSiteErrors))?.get(id);

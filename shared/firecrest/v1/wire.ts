@@ -190,6 +190,9 @@ const MIB = 1024 * 1024;
 /** Files come as base64 through a command whose whole output must stay below the limit. */
 const directLimit = (limitBytes: number): number => Math.floor((limitBytes - 1) / 4) * 3;
 
+/** The limit of an upload counts its whole form: boundaries, headers, and the file's and the directory's names. */
+const FORM_BYTES = 8_192;
+
 /** Sections hold lists of `{name, value, unit}`; all values are texts. */
 export function decodeParameters(body: unknown): SiteParameters {
   const all = new Map<string, unknown>();
@@ -210,6 +213,7 @@ export function decodeParameters(body: unknown): SiteParameters {
     stagingTtlSeconds: count(all.get("STORAGE_TEMPURL_EXP_TIME")),
     stagingMaxBytes: mebibytes("STORAGE_MAX_FILE_SIZE"),
     directMaxBytes: commandOutput === undefined ? undefined : directLimit(commandOutput),
+    directUploadMaxBytes: commandOutput === undefined ? undefined : commandOutput - FORM_BYTES,
     commandTimeoutSeconds: count(all.get("UTILITIES_TIMEOUT")),
   });
 }

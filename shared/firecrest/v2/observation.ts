@@ -6,7 +6,8 @@
 import { asUnproven, observeParts } from "../parts.ts";
 import type { JobObservation } from "../port.ts";
 import { parseRowId } from "../row-id.ts";
-import { isEnd, neverStarts, pbsState, type StateMeaning, slurmState } from "../states.ts";
+import { isEnd, pbsState, type StateMeaning, slurmState } from "../states.ts";
+import { neverStarts } from "../waiting.ts";
 import type { JobRow } from "./job-row.ts";
 import { given } from "./read.ts";
 

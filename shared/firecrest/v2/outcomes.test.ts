@@ -63,11 +63,15 @@ describe("a staged link", () => {
 
   it("is not there yet while its job waits, and its job is asked for only every two minutes", async () => {
     const site = fakeSite(() => row("PENDING"), dead);
-    expect(await site.client.observe([staging])).toEqual([{ state: "working", detail: "PENDING" }]);
+    expect(await site.client.observe([staging])).toEqual([
+      { state: "working", detail: "PENDING", schedulerState: "PENDING" },
+    ]);
     site.clock.now += 30_000;
     expect(await site.client.observe([staging])).toEqual([{ state: "working" }]);
     site.clock.now += 90_000;
-    expect(await site.client.observe([staging])).toEqual([{ state: "working", detail: "PENDING" }]);
+    expect(await site.client.observe([staging])).toEqual([
+      { state: "working", detail: "PENDING", schedulerState: "PENDING" },
+    ]);
     expect(site.asked).toHaveLength(2);
   });
 
@@ -255,7 +259,7 @@ describe("file jobs (fact 3)", () => {
       [
         "POST",
         "/filesystem/daint/transfer/compress",
-        { path: "/d", targetPath: "/d.tar.bz2", account: "acc", compression: "bzip2" },
+        { path: "/d", targetPath: "/d.tar.bz2", account: "acc", compression: "bzip2", dereference: false },
       ],
       [
         "POST",

@@ -139,7 +139,8 @@ export function createOutcomes(deps: Deps, calls: Calls, files: Files): Outcomes
     const errors = (await readLog(handle, "error")) ?? "";
     if (seen.state !== "succeeded") {
       // Without an output log the job never began; else it was stopped at an unknown point.
-      return failed(output === undefined, `the file job ended ${seen.schedulerState}`, errors);
+      const { schedulerState } = seen;
+      return { ...failed(output === undefined, `the file job ended ${schedulerState}`, errors), schedulerState };
     }
     if (output === undefined || !SUCCESS.test(output))
       return failed(true, "the file job did not report success", errors);
@@ -203,8 +204,13 @@ const jobOf = ({ ref }: Handle): string | undefined => ("job" in ref ? ref.job :
 const keyOf = (handle: Handle): string => `${handle.system}/${jobOf(handle) ?? ""}`;
 
 function working(seen: JobObservation | undefined): HandleState {
-  const detail = [seen?.schedulerState, seen?.pendingReason].filter((word) => word !== undefined).join(" ");
-  return detail === "" ? { state: "working" } : { state: "working", detail };
+  if (seen === undefined) return { state: "working" };
+  const { schedulerState, pendingReason } = seen;
+  return {
+    state: "working",
+    detail: [schedulerState, pendingReason].filter((word) => word !== undefined).join(" "),
+    schedulerState,
+  };
 }
 
 /** These concern the whole connection: the Tracker has to know, not this one operation. */

@@ -46,6 +46,7 @@ describe("systems", () => {
       stagingTtlSeconds: 604_800,
       stagingMaxBytes: 83_886_080_000,
       directMaxBytes: 3_932_157,
+      directUploadMaxBytes: 5_242_880,
       commandTimeoutSeconds: 5,
     });
   });

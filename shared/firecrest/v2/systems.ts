@@ -81,6 +81,7 @@ function parametersOf(rows: SystemRow[], version: string | undefined): SiteParam
     stagingTtlSeconds: least(rows.map((row) => row.stagingTtlSeconds)),
     stagingMaxBytes: parts === undefined ? undefined : Math.min(MAX_OBJECT_BYTES, parts * MAX_PARTS),
     directMaxBytes: output === undefined ? undefined : directBytes(output),
+    directUploadMaxBytes: output,
     commandTimeoutSeconds: least(rows.map((row) => row.commandTimeoutSeconds)),
   });
 }

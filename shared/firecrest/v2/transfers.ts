@@ -103,7 +103,10 @@ function startFileJob(calls: Calls, system: string, job: FileJob, account?: stri
     case "copy":
       return calls.call(OPERATIONS.T4_copy, { system, json });
     case "compress":
-      return calls.call(OPERATIONS.T6_compress, { system, json: { ...json, compression: compressionOf(job.to) } });
+      return calls.call(OPERATIONS.T6_compress, {
+        system,
+        json: { ...json, compression: compressionOf(job.to), dereference: job.dereference ?? false },
+      });
     case "extract":
       return calls.call(OPERATIONS.T7_extract, { system, json: { ...json, compression: compressionOf(job.from) } });
   }

@@ -1,6 +1,12 @@
 /** Connections and who may use them: keys, OIDC identities, the audit. */
 import { AuditEntry, IdentityRequest, Key, KeyRequest, NewKey } from "../../../shared/contract/access.ts";
-import { Connection, ConnectionRequest } from "../../../shared/contract/connection.ts";
+import {
+  Connection,
+  ConnectionRequest,
+  Invitation,
+  InvitationRequest,
+  MadeConnection,
+} from "../../../shared/contract/connection.ts";
 import { ConnectionName, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
 import { invalidInput } from "../../../shared/problem.ts";
 import { given, json, noContent } from "../answers.ts";
@@ -38,18 +44,39 @@ export function connectionRoutes({ guarded }: Routes): void {
       path: connection,
       tag,
       summary: "Make a connection, or change it",
-      description: "Secrets go in and are sealed; no answer ever holds them. A preset fills in the addresses of CSCS.",
+      description:
+        "Secrets go in and are sealed; no answer ever holds them. A preset fills in the addresses of CSCS. With an invitation as the Bearer token the answer holds the owner's API key, once.",
       scope: "connection:admin",
       body: ConnectionRequest,
       bodyExample: EXAMPLE.connectionRequest,
       answers: {
-        201: { description: "Made.", schema: Connection, example: EXAMPLE.connection },
+        201: { description: "Made.", schema: MadeConnection, example: EXAMPLE.connection },
         200: { description: "Changed.", schema: Connection },
       },
     },
     async ({ tracker, caller, connection: name, body, origin }) => {
       const { created, connection: made } = given(await tracker.create(caller, name, body, origin));
       return json(created ? 201 : 200, made);
+    },
+  );
+
+  guarded(
+    {
+      id: "createInvitation",
+      method: "post",
+      path: "/v1/invitations",
+      tag,
+      summary: "Let one person make one connection and own it",
+      description:
+        "So that nobody hands a secret to an administrator. The person puts their connection with the invitation as Bearer token, once, and gets the owner's API key.",
+      scope: "admin",
+      body: InvitationRequest,
+      bodyExample: EXAMPLE.invitationRequest,
+      answers: { 201: { description: "Made.", schema: Invitation, example: EXAMPLE.invitation } },
+    },
+    async ({ deps, body, publicUrl }) => {
+      const invitation = given(await deps.poller.invite(body));
+      return json(201, { ...invitation, url: `${publicUrl}/v1/connections/${invitation.connection}` });
     },
   );
 

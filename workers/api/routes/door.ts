@@ -3,7 +3,7 @@ import { sha256Hex } from "../../../shared/bytes.ts";
 import { HookOutcome } from "../../../shared/contract/hook.ts";
 import type { VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import { ConnectionName, JobId, z } from "../../../shared/contract/words.ts";
-import { type Inbound, identityOf, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
+import { type Inbound, identityOf, keptOf, mapInbound, readableParams, resultOf } from "../../../shared/domain/hook.ts";
 import { Problem, ProblemBody } from "../../../shared/problem.ts";
 import { given, json, noContent, text } from "../answers.ts";
 import { readBytes } from "../body.ts";
@@ -124,6 +124,8 @@ async function handOver(
   const accepted = await tracker.acceptFromHook(hook.name, {
     ...(await sameness({ hook, messageId }, rawBody, inbound)),
     body: new TextDecoder().decode(rawBody),
+    ...(inbound && keptOf(hook, inbound)),
+    ...(hook.version !== undefined && { version: hook.version }),
     origin: call.origin,
     result: inbound === undefined ? NOT_JSON : resultOf(mapInbound(hook, inbound)),
   });

@@ -10,6 +10,7 @@ import {
   FileStatView,
   type FileWrite,
 } from "../../../shared/contract/file.ts";
+import { Job } from "../../../shared/contract/job.ts";
 import { pageOf, SystemName, z } from "../../../shared/contract/words.ts";
 import { Problem } from "../../../shared/problem.ts";
 import { given, json } from "../answers.ts";
@@ -23,10 +24,12 @@ const files = `${systems}/{s}/files` as const;
 const SystemWithParameters = SystemView.extend({ parameters: z.record(z.string(), z.unknown()) }).openapi(
   "SystemWithParameters",
 );
-/** Where a site can only do it as a job of its own, `done` is false and `job` says which. */
-const done: AnswerShape = {
-  description: "Done, or on its way as a job of the site.",
-  schema: z.object({ done: z.boolean(), job: z.unknown().optional() }),
+const done: AnswerShape = { description: "Done.", schema: z.object({ done: z.literal(true) }) };
+const asJob: AnswerShape = {
+  description:
+    "On its way as a job of the site: it has succeeded when its logs and the files say so, and its events tell it like those of any job.",
+  schema: Job,
+  headers: { Location: "Where the job is read." },
 };
 const content: AnswerShape = { description: "The text.", schema: z.object({ content: z.string() }) };
 
@@ -67,6 +70,7 @@ const WRITES: Record<FileWrite, string> = {
   mkdir: "Make a directory",
   move: "Move or rename",
   copy: "Copy",
+  rsync: "Synchronise a tree with another (v1 only)",
   symlink: "Make a symbolic link",
   chmod: "Change the mode",
   chown: "Change owner or group",
@@ -74,6 +78,14 @@ const WRITES: Record<FileWrite, string> = {
   extract: "Unpack an archive",
   rm: "Remove a file or a directory with everything in it",
 };
+
+/** Jobs of the site: always, where it has nothing else or the caller asks, or when its time for one command is not enough. */
+const MAY_BE_JOBS: ReadonlySet<FileWrite> = new Set(["move", "copy", "compress", "extract", "rm"]);
+
+function answersOf(operation: FileWrite): Record<number, AnswerShape> {
+  if (operation === "rsync") return { 202: asJob };
+  return MAY_BE_JOBS.has(operation) ? { 200: done, 202: asJob } : { 200: done };
+}
 
 type FileCall = Call<unknown, unknown, { s: string }>;
 
@@ -130,7 +142,7 @@ export function fileRoutes({ guarded }: Routes): void {
         summary,
         scope: "files:write",
         body: FILE_WRITES[operation],
-        answers: { 200: done },
+        answers: answersOf(operation),
       },
       async (call) => carryOut(call, operation, call.body),
     );
@@ -184,10 +196,13 @@ async function carryOut(
   input: Record<string, unknown>,
   named: (field: string) => string = (field) => field,
 ): Promise<Response> {
-  const answer = await call.deps.poller.file(call.connection, call.caller, systemOf(call), operation, input);
+  const { connection, caller, origin } = call;
+  const answer = await call.deps.poller.file(connection, caller, systemOf(call), operation, input, origin);
   if (!answer.ok && answer.errors !== undefined)
     given({ ...answer, errors: answer.errors.map((error) => ({ ...error, field: named(error.field) })) });
   const result = given(answer);
+  if ("job" in result)
+    return json(202, result.job, { location: `/v1/connections/${connection}/jobs/${result.job.id}` });
   if ("bytes" in result) {
     // A copy, because what came over RPC may be a view into something larger.
     return new Response(new Uint8Array(result.bytes), {

@@ -1,12 +1,10 @@
 /** Hooks: how to verify a sender, what to filter, which parameters to take, what to start. */
 
-import { sha256Hex } from "../../../shared/bytes.ts";
-import { Hook, HookOutcome, HookRequestBody, InboundRequest } from "../../../shared/contract/hook.ts";
+import { Hook, HookRequestBody } from "../../../shared/contract/hook.ts";
 import type { FieldProblem } from "../../../shared/contract/rpc.ts";
-import { PageQuery, pageOf, z } from "../../../shared/contract/words.ts";
-import { checkHook, type Inbound, type Mapped, mapInbound, resultOf } from "../../../shared/domain/hook.ts";
+import { pageOf } from "../../../shared/contract/words.ts";
+import { checkHook } from "../../../shared/domain/hook.ts";
 import { parseRange } from "../../../shared/egress/address.ts";
-import { newId } from "../../../shared/ids.ts";
 import { Problem } from "../../../shared/problem.ts";
 import { parsePublicKey } from "../../../shared/webhooks/ed25519.ts";
 import { parseSecret } from "../../../shared/webhooks/standard.ts";
@@ -15,32 +13,13 @@ import { hashBearerToken } from "../../../shared/webhooks/verifiers/token.ts";
 import { given, json, noContent } from "../answers.ts";
 import type { OpenCall, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
-import { type Door, readStored } from "../inbound.ts";
+import type { Door } from "../inbound.ts";
 import { newName } from "./connections.ts";
-import { outcomeOf } from "./door.ts";
 
 const tag = "Hooks";
 const hooks = "/v1/connections/{c}/hooks";
-const hook = `${hooks}/{name}` as const;
+export const hook = `${hooks}/{name}` as const;
 const shape = { description: "The hook, without its secrets.", schema: Hook, example: EXAMPLE.hook };
-
-const DryRunRequest = z
-  .strictObject({
-    body: z.unknown().optional(),
-    headers: z.record(z.string().max(64), z.string().max(4096)).optional(),
-    claims: z.record(z.string().max(128), z.unknown()).optional(),
-  })
-  .openapi("HookDryRunRequest");
-
-const Scalar = z.union([z.string(), z.number(), z.boolean()]);
-const DryRunResult = z
-  .object({
-    outcome: z.enum(["job", "transfer", "filtered", "refused"]),
-    params: z.record(z.string(), Scalar),
-    request: z.unknown().optional(),
-    errors: z.array(z.object({ field: z.string(), message: z.string() })),
-  })
-  .openapi("HookDryRun");
 
 export function hookRoutes({ guarded }: Routes, door: Door): void {
   guarded(
@@ -114,116 +93,12 @@ export function hookRoutes({ guarded }: Routes, door: Door): void {
       return noContent();
     },
   );
-
-  guarded(
-    {
-      id: "dryRunHook",
-      method: "post",
-      path: `${hook}/dry-run`,
-      tag,
-      summary: "See what a request would start",
-      description: "Without a body the hook's sample is taken. Nothing is stored and nothing is started.",
-      scope: "hooks:admin",
-      body: DryRunRequest,
-      bodyOptional: true,
-      bodyExample: { body: { ref: "refs/heads/main" }, headers: { "x-github-event": "push" } },
-      answers: { 200: { description: "What the mapping made of it.", schema: DryRunResult } },
-    },
-    async ({ tracker, caller, params, body }) => {
-      const saved = given(await tracker.hook(caller, params.name));
-      const headers = Object.fromEntries(
-        Object.entries(body.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
-      );
-      return json(
-        200,
-        told(mapInbound(saved, { body: body.body ?? saved.sample, headers, claims: body.claims ?? {} })),
-      );
-    },
-  );
-
-  guarded(
-    {
-      id: "listHookRequests",
-      method: "get",
-      path: `${hook}/requests`,
-      tag,
-      summary: "What came in through a hook",
-      scope: "hooks:admin",
-      query: PageQuery,
-      answers: { 200: { description: "A page, newest first.", schema: pageOf(InboundRequest) } },
-    },
-    async ({ tracker, caller, params, query }) =>
-      json(200, given(await tracker.hookRequests(caller, params.name, query))),
-  );
-
-  guarded(
-    {
-      id: "getHookRequest",
-      method: "get",
-      path: `${hook}/requests/{request}`,
-      tag,
-      summary: "One stored request with its body",
-      scope: "hooks:admin",
-      answers: { 200: { description: "The request; bodies are kept 7 days.", schema: InboundRequest } },
-    },
-    async ({ tracker, caller, params }) =>
-      json(200, given(await tracker.hookRequest(caller, params.name, params.request))),
-  );
-
-  guarded(
-    {
-      id: "replayHookRequest",
-      method: "post",
-      path: `${hook}/requests/{request}/replay`,
-      tag,
-      summary: "Send a stored request through the hook as it is now",
-      description:
-        "Starts something new. The stored body is used; headers and tokens are not stored, so parameters that read them need a default.",
-      scope: "hooks:admin",
-      answers: {
-        202: {
-          description: "Accepted.",
-          schema: HookOutcome,
-          example: EXAMPLE.hookOutcome,
-          headers: { Location: "Where the job or transfer is read." },
-        },
-        200: { description: "Stopped by the hook's filter.", schema: HookOutcome },
-      },
-    },
-    async (call) => {
-      const { tracker, caller, params, origin, deps } = call;
-      const name = params.name;
-      const saved = given(await tracker.hook(caller, name));
-      const { body } = given(await tracker.hookRequest(caller, name, params.request));
-      if (body === undefined) throw new Problem("gone", { detail: "The body of this request is no longer kept." });
-      const inbound: Inbound = { ...readStored(body), headers: {}, claims: {} };
-      const messageId = newId("replay", deps.now(), deps.random);
-      const accepted = await tracker.acceptFromHook(name, {
-        messageId,
-        bodySha256: await sha256Hex(body),
-        body,
-        origin,
-        result: resultOf(mapInbound(saved, inbound)),
-      });
-      return outcomeOf(call, given(accepted));
-    },
-  );
 }
 
 const seen = (saved: Hook, connection: string, publicUrl: OpenCall["publicUrl"]): Hook => ({
   ...saved,
   url: `${publicUrl}/hooks/${connection}/${saved.name}`,
 });
-
-function told(mapped: Mapped): z.infer<typeof DryRunResult> {
-  const { params, problems, composed } = mapped;
-  return {
-    outcome: resultOf(mapped).outcome,
-    params,
-    ...(composed !== undefined && { request: composed }),
-    errors: problems,
-  };
-}
 
 /** What can be said of secrets and addresses before the first request comes. */
 function checkSender({ source, secrets, hmac, allowFrom }: HookRequestBody): FieldProblem[] {

@@ -14,6 +14,7 @@ import {
   SCOPES,
   type Scope,
 } from "../../../shared/contract/access.ts";
+import type { ChatLink } from "../../../shared/contract/chat.ts";
 import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
@@ -48,6 +49,7 @@ export class FakeTracker implements Tracker {
   readonly heldTransfers = new Map<string, Transfer>();
   readonly heldLinks = new Map<string, ShareLink>();
   readonly heldHooks = new Map<string, StoredHook>();
+  readonly heldVersions = new Map<string, Hook[]>();
   readonly heldSubscriptions = new Map<string, Subscription>();
   readonly heldEvents: Event[] = [];
   readonly inbound = new Map<string, { bodySha256: string; answer: HookOutcome; request: InboundRequest }>();
@@ -75,6 +77,9 @@ export class FakeTracker implements Tracker {
         return SCOPES;
       case "hook":
         return ["jobs:write", "transfers:write"];
+      case "chat":
+      case "invitation":
+        return undefined;
       case "key": {
         const key = this.heldKeys.get(caller.hash);
         return key?.revokedAt === undefined ? key?.scopes : undefined;
@@ -195,6 +200,20 @@ export class FakeTracker implements Tracker {
       pageOf([{ at: AT, actor: "admin", act: "key.add", subject: "keys/x" }]),
     );
 
+  addChatCode: Tracker["addChatCode"] = async (caller, { workspace }) =>
+    this.#for(caller, "connection:admin", () =>
+      ok({
+        code: `${this.name}.0123456789AB`,
+        command: `/hpc connect ${this.name}.0123456789AB`,
+        workspace,
+        expiresAt: AT,
+      }),
+    );
+  chatLinks: Tracker["chatLinks"] = async (caller) =>
+    this.#for(caller, "connection:admin", () => pageOf([EXAMPLE.chatLink as ChatLink]));
+  revokeChatLink: Tracker["revokeChatLink"] = async (caller, id) =>
+    this.#for(caller, "connection:admin", () => (id === EXAMPLE.chatLink.id ? ok(null) : NOT_FOUND));
+
   // Jobs and transfers
   acceptJob: Tracker["acceptJob"] = async (caller, { system, name }, { idempotency }) =>
     this.#once(caller, "jobs:write", idempotency, () => ({ job: this.#newJob(system, name) }));
@@ -255,7 +274,7 @@ export class FakeTracker implements Tracker {
             ),
           ),
     );
-  subscribe: Tracker["subscribe"] = async (caller, { url }) =>
+  subscribe: Tracker["subscribe"] = async (caller, { url = "" }) =>
     this.#for(caller, "hooks:admin", () => {
       const made = { ...(EXAMPLE.newSubscription as Subscription & { secret: string }), id: idOf("sub"), url };
       this.heldSubscriptions.set(made.id, made);
@@ -281,7 +300,10 @@ export class FakeTracker implements Tracker {
   putHook: Tracker["putHook"] = async (caller, name, { secrets = [], ...request }) =>
     this.#for(caller, "hooks:admin", () => {
       const created = !this.heldHooks.has(name);
-      const hook = { ...request, name, secretCount: secrets.length, url: "", createdAt: AT, changedAt: AT } as Hook;
+      const version = (this.heldVersions.get(name)?.length ?? 0) + 1;
+      const saved = { secretCount: secrets.length, url: "", version, createdAt: AT, changedAt: AT };
+      const hook = { ...request, name, ...saved } as Hook;
+      this.heldVersions.set(name, [...(this.heldVersions.get(name) ?? []), hook]);
       this.heldHooks.set(name, { hook, secrets });
       return ok({ created, hook });
     });
@@ -300,6 +322,16 @@ export class FakeTracker implements Tracker {
       const found = [...this.inbound.values()].find(({ request }) => request.id === id);
       return found === undefined ? NOT_FOUND : ok(found.request);
     });
+  hookVersion: Tracker["hookVersion"] = async (caller, name, version) =>
+    this.#for(caller, "hooks:admin", () => {
+      const held = this.heldVersions.get(name)?.[version - 1];
+      return held === undefined ? NOT_FOUND : ok(held);
+    });
+  /** There is no site here: what a real one would be sent is tried in test/tracker. */
+  preview: Tracker["preview"] = async (caller, { request }) =>
+    this.#for(caller, "hooks:admin", () =>
+      ok({ requests: [{ method: "POST", url: "https://site.test/jobs", headers: {}, json: request }], problems: [] }),
+    );
   acceptFromHook: Tracker["acceptFromHook"] = async (hook, inbound) => {
     this.calls.push("acceptFromHook");
     const requestId = idOf("req");
@@ -310,7 +342,10 @@ export class FakeTracker implements Tracker {
         : { ok: false, code: "idempotency_mismatch" };
     if (inbound.result.outcome === "refused") return { ok: false, code: "invalid", errors: inbound.result.errors };
     const answer: HookOutcome = { requestId, ...this.#started(inbound.result) };
-    const request = { id: requestId, hook, at: AT, outcome: answer.outcome, body: inbound.body };
+    const { body, headers, claims, version } = inbound;
+    const request = JSON.parse(
+      JSON.stringify({ id: requestId, hook, at: AT, outcome: answer.outcome, body, headers, claims, version }),
+    ) as InboundRequest;
     this.inbound.set(`${hook} ${inbound.messageId ?? requestId}`, { bodySha256: inbound.bodySha256, answer, request });
     return ok({ answer, replayed: false });
   };

@@ -6,6 +6,7 @@ import type { PollerApi } from "../../../shared/contract/rpc.ts";
 import { createApp } from "../app.ts";
 import type { Deps, Limiter } from "../deps.ts";
 import { AT, FakeTracker } from "./fake-tracker.ts";
+import { FakeWorkspaces } from "./fake-workspaces.ts";
 
 export const ADMIN_TOKEN = "an admin token that nobody guesses".replaceAll(" ", "-");
 
@@ -45,7 +46,18 @@ export async function createWorld(change: Partial<Deps> = {}) {
     return known;
   };
 
+  const chat = new FakeWorkspaces();
   const poller: PollerApi = {
+    invite: async ({ connection }) => ({
+      ok: true,
+      value: { id: "inv_x", connection, invitation: "fwi_x", expiresAt: AT },
+    }),
+    putWorkspace: chat.putWorkspace,
+    workspace: chat.workspace,
+    removeWorkspace: chat.removeWorkspace,
+    workspaceLinks: chat.workspaceLinks,
+    openWorkspace: chat.openWorkspace,
+    chat: chat.chat,
     openHook: async (connection, name) => {
       const held = tracker(connection).heldHooks.get(name);
       return held && { hook: held.hook, secrets: held.secrets };
@@ -109,6 +121,7 @@ export async function createWorld(change: Partial<Deps> = {}) {
 
   return {
     app,
+    chat,
     lab,
     tracker,
     limits,

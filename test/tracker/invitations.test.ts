@@ -1,0 +1,92 @@
+import { env, runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { hashApiKey } from "../../shared/api-key.ts";
+import type { Caller } from "../../shared/contract/access.ts";
+import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import { createSeal, parseSealKeys } from "../../shared/seal.ts";
+import * as invitations from "../../workers/poller/invitations.ts";
+import type { Tracker } from "../../workers/poller/tracker.ts";
+
+// The object runs in this isolate: nothing of it leaves the test.
+vi.stubGlobal("fetch", async () => new Response("nobody is here", { status: 503 }));
+
+const ADMIN: Caller = { kind: "admin" };
+const HOUR_MS = 3_600_000;
+const request: ConnectionRequest = {
+  api: "v1",
+  url: "https://site.example.org",
+  auth: { type: "api_key", tokenUrl: "https://site.example.org/token", apiKey: "hers-alone" },
+};
+/** The pool's own keys. */
+const seals = createSeal(parseSealKeys(JSON.stringify([{ kid: "t", key: btoa("\u0000".repeat(32)) }])));
+const trackerOf = (name: string) => env.TRACKER.getByName(name) as unknown as Tracker;
+
+let run = 0;
+let name: string;
+beforeEach(() => {
+  name = `invited-${++run}`;
+});
+
+const invite = async (hours?: number): Promise<Caller> => {
+  const made = await invitations.seal(seals, { connection: name, ...(hours === undefined ? {} : { hours }) });
+  return { kind: "invitation", invitation: made.invitation };
+};
+
+describe("an invitation", () => {
+  it("makes its connection, and its owner gets a key that administers it", async () => {
+    const caller = await invite();
+    expect(await trackerOf(name).authorize(caller, "connection:admin")).toMatchObject({ ok: true });
+    const made = await trackerOf(name).create(caller, name, request, {});
+    if (!made.ok) throw new Error(JSON.stringify(made));
+    expect(made.value.created).toBe(true);
+    const { apiKey = "", scopes } = made.value.connection.ownerKey ?? {};
+    expect(scopes).toContain("connection:admin");
+    const owner: Caller = { kind: "key", hash: await hashApiKey(apiKey) };
+    const trail = await trackerOf(name).audit(owner, {});
+    expect(trail.ok && trail.value.items.map(({ actor, act }) => [actor.split("_")[0], act])).toEqual([
+      ["invitation:inv", "key.add"],
+      ["invitation:inv", "connection.create"],
+    ]);
+    // What was shown once is shown nowhere else.
+    expect(JSON.stringify(await trackerOf(name).describe(owner))).not.toContain(apiKey);
+  });
+
+  it("is used up by that: it changes nothing, reads nothing, and makes it no second time", async () => {
+    const caller = await invite();
+    await trackerOf(name).create(caller, name, request, {});
+    const again = await trackerOf(name).create(caller, name, request, {});
+    expect(again).toMatchObject({ ok: false, code: "unauthorized" });
+    expect(await trackerOf(name).describe(caller)).toMatchObject({ code: "unauthorized" });
+    expect(await trackerOf(name).authorize(caller, "connection:admin")).toMatchObject({ code: "unauthorized" });
+    expect(await trackerOf(name).remove(ADMIN, false, {})).toEqual({ ok: true, value: null });
+    expect(await trackerOf(name).create(caller, name, request, {})).toMatchObject({ code: "unauthorized" });
+    expect(await trackerOf(name).create(await invite(), name, request, {})).toMatchObject({ ok: true });
+  });
+
+  it("in two hands makes one connection", async () => {
+    const caller = await invite();
+    const both = await Promise.all([1, 2].map(() => trackerOf(name).create(caller, name, request, {})));
+    expect(both.map(({ ok }) => ok).sort()).toEqual([false, true]);
+  });
+
+  it("is worth nothing for another connection, changed, too late, or sealed for something else", async () => {
+    const made = await invitations.seal(seals, { connection: name, hours: 1 });
+    const open = (text: string, connection = name, now = Date.now()) => invitations.open(seals, connection, text, now);
+    expect(await open(made.invitation)).toMatchObject({ id: made.id });
+    expect(await open(made.invitation, "another")).toBeUndefined();
+    expect(await open(made.invitation, name, Date.now() + HOUR_MS)).toBeUndefined();
+    expect(await open(`${made.invitation.slice(0, -2)}AA`)).toBeUndefined();
+    for (const text of ["fwi_", "fwi_x", "", "fw_x", "fwi_eyJ.a.b.c.d"]) expect(await open(text)).toBeUndefined();
+    const foreign = await seals.seal('{"id":"inv_x","expiresAt":9999999999999}', {
+      purpose: "credential",
+      connection: name,
+      id: "invitation",
+    });
+    expect(await open(`fwi_${foreign}`)).toBeUndefined();
+    const stranger: Caller = { kind: "invitation", invitation: "fwi_x" };
+    expect(await trackerOf(name).create(stranger, name, request, {})).toMatchObject({ code: "unauthorized" });
+    await runInDurableObject(env.TRACKER.getByName(name), (_: unknown, state) => {
+      expect(state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'meta'").toArray()).toEqual([]);
+    });
+  });
+});

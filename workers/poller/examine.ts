@@ -1,0 +1,104 @@
+/** What is wrong with a request before it becomes a row. Reads, and changes nothing. */
+import type { JobRequest } from "../../shared/contract/job.ts";
+import type { FieldProblem } from "../../shared/contract/rpc.ts";
+import type { TransferRequest } from "../../shared/contract/transfer.ts";
+import { utf8Bytes } from "../../shared/contract/words.ts";
+import { shapeOf } from "../../shared/domain/output.ts";
+import { checkPath, needsSymlink } from "../../shared/firecrest/paths.ts";
+import type { Api } from "../../shared/firecrest/port.ts";
+import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
+import { tagOf } from "../../shared/ids.ts";
+import type { Desk } from "./accept.ts";
+import type { Actor } from "./access.ts";
+import type { House } from "./house.ts";
+import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
+
+/** One text for every refused address: nobody learns from it what a name resolves to. */
+export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
+
+/** What sbatch would read of a request, and everything that is wrong with it. Changes nothing. */
+export function examineJob(
+  desk: Desk,
+  actor: Actor,
+  request: JobRequest,
+  id: string,
+  pingToken: string | undefined,
+): { composed: Composed; problems: FieldProblem[] } {
+  const { api } = desk.site.config();
+  const { script, scriptPath, name, resources, env, workingDirectory } = request;
+  const composed = composeScript({
+    api,
+    tag: tagOf(id),
+    ...(script === undefined ? {} : { script }),
+    ...(scriptPath === undefined ? {} : { scriptPath }),
+    ...(name === undefined ? {} : { name }),
+    ...(resources === undefined ? {} : { resources }),
+    ...(env === undefined ? {} : { env }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+    ...(pingToken === undefined ? {} : { ping: pingUrl(desk.house, id, pingToken) }),
+    ...manifestOf(request),
+  });
+  const problems: FieldProblem[] = [
+    ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
+  ];
+  problems.push(...systemProblems(desk, actor, request.system));
+  problems.push(...outputProblems(request, api));
+  problems.push(...urlProblems(desk, request));
+  problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
+  if (request.inputs !== undefined && request.inputs.length > 0)
+    problems.push({
+      field: "/inputs",
+      message: "staging inputs in before a job is not offered by this version; upload them first",
+    });
+  return { composed, problems };
+}
+
+export function transferProblems(desk: Desk, actor: Actor, request: TransferRequest): FieldProblem[] {
+  const { api } = desk.site.config();
+  const problems = systemProblems(desk, actor, request.system);
+  const unusable = sourceProblem(api, request.path);
+  if (unusable !== undefined) problems.push({ field: "/path", message: unusable });
+  if (request.direction === "upload")
+    problems.push({ field: "/direction", message: "upload is not offered by this version; use download" });
+  return problems;
+}
+
+/** Where a job calls when it starts and ends. */
+export const pingUrl = (house: House, id: string, token: string): string =>
+  `${house.env.PUBLIC_URL ?? ""}/pings/${house.name}/${id}/${token}`;
+
+/** `env.NAME` → `/env/NAME`. */
+const pointer = (field: string): string => `/${field.replaceAll("~", "~0").replaceAll("/", "~1").replaceAll(".", "/")}`;
+
+export function systemProblems(desk: Desk, actor: Actor, system: string): FieldProblem[] {
+  if (actor.systems !== undefined && !actor.systems.includes(system))
+    return [{ field: "/system", message: "is not among the systems that this key may use" }];
+  const known = desk.site.facts()?.systems.map(({ name }) => name);
+  if (known === undefined || known.length === 0 || known.includes(system)) return [];
+  return [{ field: "/system", message: `is not a system of this connection; it has ${known.join(", ")}` }];
+}
+
+/** With what goes before its first command: that is what the site gets. */
+function scriptProblems({ site }: Desk, script: string | undefined): FieldProblem[] {
+  const limit = site.facts()?.parameters.directUploadMaxBytes;
+  const bytes = script === undefined ? 0 : utf8Bytes(script);
+  if (limit === undefined || bytes <= limit) return [];
+  const message = `has ${bytes} bytes as it would be submitted; this site takes at most ${limit}. Upload it and give scriptPath`;
+  return [{ field: "/script", message }];
+}
+
+/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
+function sourceProblem(api: Api, path: string): string | undefined {
+  if (shapeOf(path) === "directory") return directoryProblem(api, path);
+  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
+}
+
+export function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
+  const urls = [
+    ...(request.callbacks ?? []).map(({ url }, n) => ({ field: `/callbacks/${n}/url`, url })),
+    ...(request.inputs ?? []).flatMap(({ url }, n) => (url === undefined ? [] : [{ field: `/inputs/${n}/url`, url }])),
+  ];
+  return urls
+    .filter(({ url }) => desk.egress.refusal(url) !== undefined)
+    .map(({ field }) => ({ field, message: ADDRESS_REFUSED }));
+}
