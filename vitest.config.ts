@@ -28,10 +28,8 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml", environment: "poller" },
-            // The transfer Worker's bucket: scenarios run its consumer beside the Tracker.
             miniflare: {
               cf: false,
-              r2Buckets: { OBJECTS: "firewatch-objects" },
               bindings: {
                 SEAL_KEYS: '[{"kid":"t","key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]',
                 // A run of chaos is repeated by its seed.

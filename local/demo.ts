@@ -11,6 +11,7 @@ import type { Event } from "../shared/contract/event.ts";
 import type { Job } from "../shared/contract/job.ts";
 import type { Transfer } from "../shared/contract/transfer.ts";
 import { type Launched, launch } from "./launch.ts";
+import { followProgress } from "./progress.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { firecrestOnSlurm } from "./slurm/firecrest.ts";
 import { bold, dim, green, red, Timeline } from "./timeline.ts";
@@ -138,7 +139,8 @@ async function demo() {
     throw new Error(`the hook answered ${posted.status}: ${JSON.stringify(accepted)}`);
   timeline.say("signed webhook sent", `202, job ${accepted.jobId.slice(0, 12)}…`);
 
-  await follow(call, connection.url, accepted.jobId);
+  const stopProgress = followProgress(connection.url, connection.apiKey, (progress) => timeline.bar(progress));
+  await follow(call, connection.url, accepted.jobId).finally(stopProgress);
   const job = await call<Job>("GET", `${connection.url}/jobs/${accepted.jobId}`);
   const transferId = job.outputs[0]?.transferId;
   if (job.status !== "succeeded")
@@ -199,9 +201,6 @@ async function follow(call: ReturnType<typeof caller>, url: string, jobId: strin
       if (event.type === "transfer.failed") throw new Error(`the transfer failed: ${JSON.stringify(event.data)}`);
       if (event.type === "job.failed") throw new Error(`the job failed: ${JSON.stringify(event.data)}`);
     }
-    const { items: transfers } = await call<{ items: Transfer[] }>("GET", `${url}/transfers?job=${jobId}`);
-    const [copying] = transfers;
-    if (copying?.status === "copying") timeline.bar(copying.bytes ?? 0, copying.totalBytes ?? 0);
     await new Promise((resolve) => setTimeout(resolve, 150));
   }
 }

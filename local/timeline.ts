@@ -7,6 +7,12 @@ export const bold = (text: string): string => paint("1", text);
 export const green = (text: string): string => paint("32", text);
 export const red = (text: string): string => paint("31", text);
 
+const BAR_CHARACTERS = 26;
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+
+/** What is known of a copy: bytes, bytes a second, seconds. */
+type Moved = Partial<Record<"bytes" | "totalBytes" | "bytesPerSecond" | "remainingSeconds", number | undefined>>;
+
 export class Timeline {
   readonly #startedAt = Date.now();
   #barShown = false;
@@ -28,14 +34,22 @@ export class Timeline {
     process.stderr.write(`${text}\n`);
   }
 
-  bar(bytes: number, total: number): void {
-    if (process.stderr.isTTY !== true || total === 0) return;
-    const width = 30;
-    const filled = Math.round((width * bytes) / total);
-    process.stderr.write(
-      `\r       ${"█".repeat(filled)}${"░".repeat(width - filled)} ${(bytes / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`,
-    );
-    this.#barShown = true;
+  /** How far a copy is. It moves on a terminal; elsewhere, and at its end, it is a line like the others. */
+  bar({ bytes = 0, totalBytes = 0, bytesPerSecond, remainingSeconds }: Moved): void {
+    if (totalBytes === 0) return;
+    const isDone = bytes >= totalBytes;
+    const filled = Math.round((BAR_CHARACTERS * bytes) / totalBytes);
+    const bar = "█".repeat(filled) + "░".repeat(BAR_CHARACTERS - filled);
+    const facts = [
+      `${megabytes(bytes)} of ${megabytes(totalBytes)} MB`,
+      ...(bytesPerSecond === undefined ? [] : [`${megabytes(bytesPerSecond)} MB/s`]),
+      ...(remainingSeconds === undefined || isDone ? [] : [`${remainingSeconds} s left`]),
+    ].join(", ");
+    if (isDone) this.say(`copied ${bar}`, facts);
+    else if (process.stderr.isTTY === true) {
+      process.stderr.write(`\r\u001b[2K        copying ${bar} ${facts}`);
+      this.#barShown = true;
+    }
   }
 
   #clearBar(): void {

@@ -19,6 +19,7 @@ describe("a problem", () => {
       in_flight: 409,
       gone: 410,
       length_required: 411,
+      quota_exceeded: 409,
       precondition_failed: 412,
       too_large: 413,
       unsupported_media_type: 415,

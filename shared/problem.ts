@@ -12,6 +12,7 @@ const PROBLEMS = {
   not_found: { status: 404, title: "There is nothing here" },
   method_not_allowed: { status: 405, title: "This address does not know that method" },
   conflict: { status: 409, title: "This conflicts with what is already there" },
+  quota_exceeded: { status: 409, title: "There is no room for this in the connection's quota" },
   in_flight: { status: 409, title: "The first request with this key is still being worked on" },
   gone: { status: 410, title: "This is no longer kept" },
   length_required: { status: 411, title: "The body's length must be known beforehand" },

@@ -17,7 +17,7 @@ const ROOMS: Record<string, Room> = {
   contract: { files: /^shared\/contract\//, rooms: [], packages: ["@hono/zod-openapi"] },
   clock: { files: /^shared\/(clock|bytes|ids|api-key)\.ts$/, rooms: [], packages: [] },
   problem: { files: /^shared\/problem\.ts$/, rooms: ["contract"], packages: ["zod"] },
-  log: { files: /^shared\/log\.ts$/, rooms: ["clock"], packages: [] },
+  log: { files: /^shared\/(log|tail)\.ts$/, rooms: ["clock"], packages: [] },
   seal: { files: /^shared\/seal\.ts$/, rooms: ["contract", "clock"], packages: ["jose"] },
   domain: { files: /^shared\/domain\//, rooms: ["contract", "clock", "problem"], packages: ["zod"] },
   firecrest: { files: /^shared\/firecrest\//, rooms: ["contract", "clock"], packages: ["zod"] },

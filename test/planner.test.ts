@@ -33,7 +33,7 @@ interface Day {
 }
 
 /** Everybody's jobs: each that ends is replaced by the next. With `submissions`, those go through our budget, too. */
-function live(api: keyof typeof ROUND_COST, meanRunMs: number, submissions: boolean): Day {
+function live(api: keyof typeof ROUND_COST, meanRunMs: number, submissions: boolean, backlog = 0): Day {
   const random = seededRandom(20_261_122);
   const day: Day = { requests: [], rounds: [], ends: [] };
   let budget = createBudget(PER_MINUTE, START);
@@ -74,7 +74,7 @@ function live(api: keyof typeof ROUND_COST, meanRunMs: number, submissions: bool
     awaitChange(life.endsAt, n);
   };
   for (let n = 0; n < JOBS; n++) follow(n, begin(START - random() * meanRunMs));
-  const waiting: number[] = [];
+  const waiting = Array.from({ length: backlog }, (_, n) => n);
   let shownUntil = Math.floor(Math.min(...changes.keys()));
 
   let lastRound: number | undefined;
@@ -174,5 +174,12 @@ describe.each(["v1", "v2"] as const)("a day of 10,000 jobs at 30 requests a minu
     expect(Math.max(...ends.map(({ delayMs }) => delayMs))).toBeLessThanOrEqual(longest + ROUND_TAKES_MS);
     // Polls wait for people, but not for long.
     expect(longest).toBeLessThanOrEqual(60_000);
+  });
+
+  it("looks every minute or so even while thousands of submissions wait for the budget", { timeout: 120_000 }, () => {
+    const { rounds, ends } = live(api, 12 * HOUR_MS, true, 5_000);
+    const gaps = rounds.slice(1).map(({ at }, n) => at - (rounds[n]?.at ?? at));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(90_000);
+    expect(Math.max(...ends.map(({ roundsBetween }) => roundsBetween))).toBe(1);
   });
 });

@@ -149,9 +149,9 @@ it("tokens of sites are within the poller's reach only", () => {
   expect(holders).toEqual(["poller"]);
 });
 
-it("objects are one bucket, shared by the entrance and the copier", () => {
+it("objects are one bucket, shared by the entrance, the copier and whoever counts", () => {
   const buckets = everyone.flatMap(({ r2_buckets }) => r2_buckets.map(({ bucket_name }) => bucket_name));
-  expect(buckets).toEqual(["firewatch-objects", "firewatch-objects"]);
+  expect(buckets).toEqual(["firewatch-objects", "firewatch-objects", "firewatch-objects"]);
 });
 
 it("api asks the poller by the name under which it is deployed", () => {

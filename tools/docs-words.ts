@@ -54,6 +54,7 @@ export const TABLE_WORDS: Record<string, string> = {
   requests: "Idempotency keys with the answer that a replay gets.",
   keys: "API keys, hashed.",
   identities: "OIDC bindings.",
+  reservations: "Room that is kept for objects that people are putting, until they are there.",
   links: "Share links: the hash of each token, and what it leads to until when.",
   audit: "Who did what.",
   chat_codes: "One-time codes with which people in chat link themselves, hashed; gone when used or after ten minutes.",

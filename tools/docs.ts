@@ -12,7 +12,7 @@ import { createV1 } from "../local/firecrest/v1/app.ts";
 import { CallbackEventData, ConnectionEventData } from "../shared/contract/event.ts";
 import { Job } from "../shared/contract/job.ts";
 import { EVENT_TYPES } from "../shared/contract/states.ts";
-import { Transfer } from "../shared/contract/transfer.ts";
+import { PACE, Transfer } from "../shared/contract/transfer.ts";
 import { z } from "../shared/contract/words.ts";
 import { OPERATIONS } from "../shared/firecrest/v2/operations.ts";
 import { createApp } from "../workers/api/app.ts";
@@ -167,7 +167,7 @@ const FILES: Record<string, (now: string) => string> = {
     fill(now, {
       types: eventTypes(),
       job: fields(Job),
-      transfer: fields(Transfer),
+      transfer: fields(Transfer.omit(PACE)),
       callback: fields(CallbackEventData),
       connection: fields(ConnectionEventData),
     }),

@@ -36,6 +36,7 @@ const file = (does: string, v1: string, v2: string, ours: string, tests = FILES)
 });
 const SYSTEM = ["GET /systems", "GET /systems/{s}"];
 const WITHIN = "within the life of a job";
+const MACHINE = ["test/contract/firecrest.test.ts", ...CAPTURES];
 const NOT_OURS = "not ours: ask the site";
 
 const ROWS: readonly Row[] = [
@@ -69,16 +70,22 @@ const ROWS: readonly Row[] = [
     does: "nodes",
     v1: ["GET /compute/nodes", "GET /compute/nodes/:name"],
     v2: ["S2_nodes"],
-    ours: NOT_OURS,
-    tests: CAPTURES,
+    ours: ["GET /systems/{s}/nodes"],
+    tests: MACHINE,
   },
-  { does: "partitions", v1: ["GET /compute/partitions"], v2: ["S4_partitions"], ours: NOT_OURS, tests: CAPTURES },
+  {
+    does: "partitions",
+    v1: ["GET /compute/partitions"],
+    v2: ["S4_partitions"],
+    ours: ["GET /systems/{s}/partitions"],
+    tests: MACHINE,
+  },
   {
     does: "reservations, read",
     v1: ["GET /compute/reservations"],
     v2: ["S3_reservations"],
-    ours: NOT_OURS,
-    tests: CAPTURES,
+    ours: ["GET /systems/{s}/reservations"],
+    tests: MACHINE,
   },
   {
     does: "reservations, changed",

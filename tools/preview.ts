@@ -23,11 +23,14 @@ const PAGES: Record<string, { body: string; width: number }> = {
   slack: {
     body: slackPage(
       [
-        { message: SAMPLES.running, time: "11:58 (edited)" },
-        { message: SAMPLES.succeeded, time: "12:02 (edited)", note: "1 reply" },
-        { message: SAMPLES.timeout, time: "12:40 (edited)", note: "1 reply" },
+        { message: SAMPLES.succeeded, time: "11:57 (edited)", note: "1 reply" },
+        { message: SAMPLES.timeout, time: "11:58 (edited)", note: "1 reply" },
+        { message: SAMPLES.running, time: "13:08 (edited)" },
       ],
-      [SAMPLES.timeout, SAMPLES.timeoutTail],
+      [
+        { message: SAMPLES.timeout, time: "11:58 (edited)" },
+        { message: SAMPLES.timeoutTail, time: "14:00" },
+      ],
     ),
     width: 1180,
   },

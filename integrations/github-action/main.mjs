@@ -81,7 +81,7 @@ async function follow(id) {
 function createViewer(id) {
   const tails = { stdout: createTail(), stderr: createTail() };
   const read = async (stream) => {
-    const response = await firewatch.request("GET", `jobs/${id}/logs?stream=${stream}&tail=${TAIL_LINES}`);
+    const response = await firewatch.request("GET", `jobs/${id}/logs?stream=${stream}&tail=${TAIL_LINES}&masked=true`);
     return response.ok ? await response.text() : "";
   };
   const print = (fresh) => {

@@ -40,6 +40,23 @@ export function withFaults(faults: Faults, clock: Clock, handle: Fetch): Fetch {
   };
 }
 
+/** A service account's key in `X-API-Key` is traded for a token, with which the request goes on. */
+export function withApiKeys(token: Fetch, handle: Fetch): Fetch {
+  return async (request) => {
+    const apiKey = request.headers.get("x-api-key");
+    if (apiKey === null || request.headers.has("authorization")) return await handle(request);
+    const traded = await token(new Request(request.url, { method: "POST", headers: { "x-api-key": apiKey } }));
+    if (!traded.ok) return Response.json({ message: "Unauthorized" }, { status: 401 });
+    const { access_token } = (await traded.json()) as { access_token: string };
+    const headers = new Headers(request.headers);
+    headers.delete("x-api-key");
+    headers.set("authorization", `Bearer ${access_token}`);
+    const { method, url } = request;
+    const body = method === "GET" || method === "HEAD" ? null : await request.arrayBuffer();
+    return await handle(new Request(url, { method, headers, body }));
+  };
+}
+
 function badGateway(status: number): Response {
   const page = `<html>\r\n<head><title>${status} Bad Gateway</title></head>\r\n<body>\r\n<center><h1>${status} Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n`;
   return new Response(page, { status, headers: { "content-type": "text/html" } });

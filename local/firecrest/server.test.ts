@@ -54,6 +54,22 @@ async function stage(site: RunningFirecrest, path: string): Promise<string> {
 }
 
 describe("the server", () => {
+  it("takes a service account's key in place of a token, with bodies too, and no wrong one", async () => {
+    const site = await startFirecrest({ port: 0, dir: await newFolder() });
+    const [{ path = "" } = {}] = site.host.fileSystems;
+    const make = (apiKey: string) =>
+      fetch(`${site.v1Url}/utilities/mkdir`, {
+        method: "POST",
+        headers: { "x-api-key": apiKey, "x-machine-name": "cluster" },
+        body: new URLSearchParams({ targetPath: `${path}/${site.user}/made` }),
+      });
+    expect((await make("wrong")).status).toBe(401);
+    expect((await make(site.apiKey ?? "")).status).toBe(201);
+    const listed = await fetch(`${site.v2Url}/status/systems`, { headers: { "x-api-key": site.apiKey ?? "" } });
+    expect(listed.status).toBe(200);
+    await site.stop();
+  });
+
   it("writes header names in the case of the real servers, which clients go by", async () => {
     const site = await startFirecrest({ port: 0, dir: await newFolder() });
     const headers = await headersOf(site);

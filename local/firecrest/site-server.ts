@@ -2,7 +2,7 @@
 
 import type { Clock } from "./clock.ts";
 import { Faults, seededRandom } from "./faults.ts";
-import { controlFaults, withFaults } from "./gateway.ts";
+import { controlFaults, withApiKeys, withFaults } from "./gateway.ts";
 import type { Host } from "./host.ts";
 import { type ClientAccount, createOidc } from "./oidc.ts";
 import { DEFAULT_LIMITS, type Limits, type Quirks, type Site } from "./site.ts";
@@ -96,10 +96,14 @@ export async function createSiteServer(options: SiteOptions): Promise<SiteServer
   const v1 = createV1(site, V1_PATH);
   const v2 = createV2(site, V2_PATH, v2Options);
 
+  const api = withApiKeys(
+    (request) => oidc.token(request),
+    async (request) =>
+      isBelow(new URL(request.url).pathname, V1_PATH) ? await v1.fetch(request) : await v2.fetch(request),
+  );
   const route = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url);
-    if (isBelow(pathname, V1_PATH)) return await v1.fetch(request);
-    if (isBelow(pathname, V2_PATH)) return await v2.fetch(request);
+    if (isBelow(pathname, V1_PATH) || isBelow(pathname, V2_PATH)) return await api(request);
     if (isBelow(pathname, STAGING_PATH)) return await staging.fetch(request);
     if (pathname === TOKEN_PATH) return await oidc.token(request);
     if (pathname === CERTS_PATH) return oidc.certs();

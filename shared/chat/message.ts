@@ -3,14 +3,15 @@
  * into its platform's own form. All of it is plain text and may come from outside (a job's name, a program's last lines):
  * renderers escape, cut and neutralise it; nothing here is markup.
  */
+import { CHAT_ACTS, type ChatAct } from "../contract/chat.ts";
 
 /** How it stands, for a colour or a sign. `warning` is for what may still turn out well. */
 export const TONES = ["waiting", "running", "good", "bad", "warning", "neutral"] as const;
 export type Tone = (typeof TONES)[number];
 
 /** What somebody can ask for by pressing a button. */
-export const ACTIONS = ["cancel", "resubmit", "logs", "fetch"] as const;
-export type Action = (typeof ACTIONS)[number];
+export const ACTIONS = CHAT_ACTS;
+export type Action = ChatAct;
 
 export interface Fact {
   label: string;

@@ -74,8 +74,7 @@ export const WorkspaceLink = z
 export type WorkspaceLink = z.infer<typeof WorkspaceLink>;
 
 /** `owner`: every job of the connection. `member`: only jobs and transfers that this person started from chat. */
-export const CHAT_ROLES = ["owner", "member"] as const;
-export type ChatRole = (typeof CHAT_ROLES)[number];
+const CHAT_ROLES = ["owner", "member"] as const;
 
 /** What a person may do from chat unless the code says otherwise. */
 export const CHAT_SCOPES: readonly ScopeWord[] = SCOPES.filter(

@@ -20,6 +20,17 @@ const ApiKeyAuth = z
 
 export const PRESETS = ["cscs-hpc", "cscs-ml", "cscs-cw"] as const;
 
+/** What a connection may keep in object storage. What counts, and when: `docs/objects.md`. */
+export const ObjectRules = z
+  .strictObject({
+    /** Objects are removed this many days after they were stored. Default: they are kept. */
+    expireAfterDays: z.number().int().min(1).max(3650).optional(),
+    /** Bytes that may be stored, together with those on their way. Default: no limit. */
+    quotaBytes: z.number().int().min(1).optional(),
+  })
+  .openapi("ObjectRules");
+export type ObjectRules = z.infer<typeof ObjectRules>;
+
 const Common = {
   /** Requests a minute to FirecREST that this connection may make, everything included. Default 60. */
   requestsPerMinute: z.number().int().min(6).max(6000).optional(),
@@ -27,6 +38,7 @@ const Common = {
   storageOrigins: z.array(WebUrl).max(20).optional(),
   /** A project account for sites that demand one for transfer jobs. */
   account: z.string().max(128).optional(),
+  objects: ObjectRules.optional(),
 };
 
 const Explicit = z.strictObject({
@@ -57,6 +69,30 @@ export const SystemView = z
   .openapi("System");
 export type SystemView = z.infer<typeof SystemView>;
 
+/** Nodes, partitions and reservations of a system, in the scheduler's words. */
+export const NodeView = z
+  .object({
+    name: z.string(),
+    states: z.array(z.string()),
+    partitions: z.array(z.string()),
+    features: z.array(z.string()),
+  })
+  .openapi("Node");
+export const PartitionView = z
+  .object({ name: z.string(), states: z.array(z.string()), cpus: z.number().optional(), nodes: z.number().optional() })
+  .openapi("Partition");
+export const ReservationView = z
+  .object({
+    name: z.string(),
+    state: z.string().optional(),
+    nodes: z.string().optional(),
+    /** Only where the site tells times with their zone (v2). */
+    startsAt: Time.optional(),
+    endsAt: Time.optional(),
+  })
+  .openapi("Reservation");
+export type MachinePart = "nodes" | "partitions" | "reservations";
+
 export const ConnectionHealth = z.object({
   state: z.enum(["unknown", "healthy", "unhealthy"]),
   since: Time.optional(),
@@ -76,6 +112,14 @@ export const Connection = z
     budget: z.object({ requestsPerMinute: z.number(), available: z.number(), pausedUntil: Time.optional() }),
     debts: z.object({ owed: z.number(), unreleasable: z.number() }),
     live: z.object({ jobs: z.number(), transfers: z.number(), deliveries: z.number() }),
+    /** The rules, and what is there: counted every six hours, and kept up in between. */
+    objects: z.object({
+      ...ObjectRules.shape,
+      objects: z.number().int(),
+      bytes: z.number().int(),
+      reservedBytes: z.number().int(),
+      countedAt: Time.optional(),
+    }),
     createdAt: Time,
   })
   .openapi("Connection");

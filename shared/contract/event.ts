@@ -1,7 +1,7 @@
 /** The ledger: one fact about a job, transfer, callback or connection, numbered without gaps, never changed. */
 import { Job, Warning } from "./job.ts";
 import { EVENT_TYPES, EventType } from "./states.ts";
-import { Transfer } from "./transfer.ts";
+import { PACE, Transfer } from "./transfer.ts";
 import { EventId, JobId, Time, z } from "./words.ts";
 
 export const CallbackEventData = z.object({
@@ -33,7 +33,7 @@ export const JobEventData = Job.extend({
   pendingReason: z.string().optional(),
   ...Truncated,
 });
-export const TransferEventData = Transfer.extend(Truncated);
+export const TransferEventData = Transfer.omit(PACE).extend(Truncated);
 
 /** A callback's body is exactly this, as JSON; its `webhook-id` is `id`. */
 export const Event = z

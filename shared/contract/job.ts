@@ -241,6 +241,8 @@ export const LogsQuery = z.object({
   stream: z.enum(["stdout", "stderr"]).optional(),
   /** Lines from the end. */
   tail: z.coerce.number().int().min(1).max(10_000).optional(),
+  /** `true` for where others read along, as in the log of a pipeline: whatever looks like a secret is masked. */
+  masked: z.enum(["true", "false"]).optional(),
 });
 
 export const ResubmitRequest = z

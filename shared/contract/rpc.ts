@@ -24,6 +24,7 @@ import type {
   ConnectionRequest,
   Invitation,
   InvitationRequest,
+  MachinePart,
   MadeConnection,
   SystemView,
 } from "./connection.ts";
@@ -50,6 +51,7 @@ export type ProblemCode =
   | "forbidden"
   | "not_found"
   | "conflict"
+  | "quota_exceeded"
   | "in_flight"
   | "gone"
   | "too_large"
@@ -162,6 +164,12 @@ export interface TrackerApi {
   /** Signed; of a stored transfer only. */
   receipt(caller: Caller, id: string): Promise<Answer<OpenReceipt>>;
 
+  // Objects: api moves their bytes
+  /** Before bytes are written: may they be? Their room is kept until `objectChanged`, or until its time is over. */
+  reserveObject(caller: Caller, write: ObjectWrite): Promise<Answer<null>>;
+  /** Afterwards, well or not: what there is more or less of. */
+  objectChanged(caller: Caller, change: ObjectChange, origin: Origin): Promise<Answer<null>>;
+
   // Share links
   addLink(caller: Caller, request: LinkRequest, origin: Origin): Promise<Answer<{ link: ShareLink; token: string }>>;
   links(caller: Caller, query: PageQuery): Promise<Answer<Page<ShareLink>>>;
@@ -225,6 +233,23 @@ export interface TrackerApi {
 /** What a hook starts. */
 export type Started = { outcome: "job"; request: JobRequest } | { outcome: "transfer"; request: TransferRequest };
 
+export interface ObjectWrite {
+  /** Of the caller's choice; the same id again replaces what it reserved. */
+  id: string;
+  key: string;
+  bytes: number;
+  keepSeconds: number;
+}
+
+export interface ObjectChange {
+  /** What was reserved; ending with `/`, everything below it. */
+  id?: string;
+  key: string;
+  /** Differences to before. */
+  objects: -1 | 0 | 1;
+  bytes: number;
+}
+
 export interface VerifiedInbound {
   messageId?: string;
   bodySha256: string;
@@ -249,13 +274,14 @@ export interface PollerApi {
   /** Undefined for an unknown connection or hook: both look the same to the caller. */
   openHook(connection: string, hook: string): Promise<OpenedHook | undefined>;
 
-  /** The last lines of a job's output. */
+  /** The last lines of a job's output, as they are or with what looks like a secret masked. */
   logs(
     connection: string,
     caller: Caller,
     job: string,
     stream: "stdout" | "stderr",
     tail: number,
+    masked: boolean,
   ): Promise<Answer<string>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(
@@ -263,6 +289,8 @@ export interface PollerApi {
     caller: Caller,
     system: string,
   ): Promise<Answer<SystemView & { parameters: Record<string, unknown> }>>;
+  /** What a system is made of: `NodeView`, `PartitionView` or `ReservationView`. */
+  machine(connection: string, caller: Caller, system: string, part: MachinePart): Promise<Answer<Page<object>>>;
   /** One file operation (`ls`, `stat`, `mkdir` …); `input` is the parsed body or query. `job`: the site runs it as one. */
   file(
     connection: string,

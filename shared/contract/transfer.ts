@@ -58,6 +58,9 @@ export const Transfer = z
     /** Bytes safely copied so far, in whole parts. */
     bytes: z.number().int().optional(),
     totalBytes: z.number().int().optional(),
+    /** While it is being copied: how fast, smoothed, and how much longer at that rate. */
+    bytesPerSecond: z.number().int().optional(),
+    remainingSeconds: z.number().int().optional(),
     sha256: Sha256Hex.optional(),
     proof: Proof.optional(),
     link: z.object({ state: LinkState, expiresAt: Time.optional() }),
@@ -68,10 +71,24 @@ export const Transfer = z
   .openapi("Transfer");
 export type Transfer = z.infer<typeof Transfer>;
 
+/** Fields that are shown while a file is being copied, and never part of an event. */
+export const PACE = { bytesPerSecond: true, remainingSeconds: true } as const;
+
+/** A frame `event: progress` of the event stream: how far a copy is, in whole parts. Not an event, not numbered, not kept. */
+export const Progress = Transfer.pick({ bytes: true, totalBytes: true, ...PACE }).extend({
+  transfer: TransferId,
+  job: JobId.optional(),
+});
+export type Progress = z.infer<typeof Progress>;
+
 export const TransfersQuery = PageQuery.extend({ status: TransferStatus.optional(), job: JobId.optional() });
 export type TransfersQuery = z.infer<typeof TransfersQuery>;
 
-export const ObjectsQuery = PageQuery.extend({ prefix: z.string().max(900).optional() });
+/** A cursor holds a key, so it may be as long as one. */
+export const ObjectsQuery = PageQuery.extend({
+  prefix: z.string().max(900).optional(),
+  cursor: z.string().max(1_200).optional(),
+});
 export const ObjectSummary = z
   .object({
     key: z.string(),

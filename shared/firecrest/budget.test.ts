@@ -23,6 +23,33 @@ describe("the request budget", () => {
     expect(take(budget, 0, 3, "user").granted).toBe(true);
   });
 
+  it("gives a poll its turn after a minute, however much user work there is, and takes no more from it than that", () => {
+    let budget = createBudget(60, 0);
+    const polledAt: number[] = [];
+    let users = 0;
+    for (let now = 0; now <= 10 * 60_000; now += 100) {
+      // Somebody always wants something.
+      const user = take(budget, now, 1, "user");
+      budget = user.budget;
+      if (user.granted) users++;
+      if (now % 1_000 !== 0) continue;
+      const poll = take(budget, now, 4, "poll");
+      budget = poll.budget;
+      if (poll.granted) polledAt.push(now);
+    }
+    expect(polledAt.length).toBeGreaterThanOrEqual(8);
+    expect(Math.max(...polledAt.map((at, n) => at - (polledAt[n - 1] ?? 0)))).toBeLessThanOrEqual(75_000);
+    expect(users).toBeGreaterThan(10 * 60 - 10 * 5);
+  });
+
+  it("keeps nothing for a poll that did not come back", () => {
+    let budget = spend(createBudget(60, 0), 0, 15);
+    budget = take(budget, 0, 4, "poll").budget;
+    expect(budget.waiting).toBeDefined();
+    budget = spend({ ...budget, tokens: 0, at: 300_000 }, 300_000, 0);
+    expect(take(budget, 301_000, 1, "user").granted).toBe(true);
+  });
+
   it("grants a batch larger than the bucket when the bucket is full, and lets it be paid off", () => {
     const budget = granted(createBudget(60, 0), 0, 40, "poll");
     const next = take(budget, 0, 1, "user");

@@ -14,12 +14,18 @@ export interface Budget {
   tokens: number;
   at: number;
   pausedUntil: number;
+  /** A poll was refused since then, for so many requests, and will ask again before `until`. */
+  waiting?: { since: number; until: number; n: number };
 }
 
 export type Taken = { granted: true; budget: Budget } | { granted: false; budget: Budget; retryAt: number };
 
 /** The part of the bucket that polls leave for user work. */
 const USER_SHARE = 0.25;
+/** User work goes first, but not for ever: a poll that was refused for so long gets the next turn. */
+const POLL_PATIENCE_MS = 60_000;
+/** How much later than promised a refused poll may ask again and still be expected. */
+const LATE_MS = 10_000;
 /** Of a request: refilling in steps adds up to a hair less than it should. */
 const ROUNDING = 1e-6;
 /** When a site says "too many" without saying until when. */
@@ -36,12 +42,25 @@ export function createBudget(requestsPerMinute: number, now: number): Budget {
  */
 export function take(budget: Budget, now: number, n: number, priority: Priority): Taken {
   const filled = refill(budget, now);
-  const kept = priority === "user" ? 0 : Math.floor(filled.burst * USER_SHARE);
-  const needed = Math.min(n, filled.burst - kept) + kept;
-  const perMs = filled.requestsPerMinute / 60_000;
-  const readyAt = Math.max(filled.pausedUntil, now + Math.ceil(Math.max(0, needed - filled.tokens - ROUNDING) / perMs));
-  if (readyAt > now) return { granted: false, budget: filled, retryAt: readyAt };
-  return { granted: true, budget: { ...filled, tokens: filled.tokens - n } };
+  const { waiting, ...calm } = filled;
+  const isTurnAt = (at: number) =>
+    waiting !== undefined && at <= waiting.until && at - waiting.since >= POLL_PATIENCE_MS;
+  const readyWith = (kept: number): number => {
+    const needed = Math.min(n, filled.burst - kept) + kept;
+    const missing = Math.max(0, needed - filled.tokens - ROUNDING);
+    return Math.max(filled.pausedUntil, now + Math.ceil((missing * 60_000) / filled.requestsPerMinute));
+  };
+  const first = readyWith(priority === "user" || isTurnAt(now) ? 0 : Math.floor(filled.burst * USER_SHARE));
+  // User work leaves what the poll needs whose turn it is, or will be by then.
+  const yields = priority === "user" && isTurnAt(Math.max(now, first));
+  const readyAt = yields ? readyWith(Math.min(waiting?.n ?? 0, filled.burst - 1)) : first;
+  if (readyAt > now) {
+    if (priority === "user") return { granted: false, budget: filled, retryAt: readyAt };
+    const since = waiting !== undefined && now <= waiting.until ? waiting.since : now;
+    return { granted: false, budget: { ...filled, waiting: { since, until: readyAt + LATE_MS, n } }, retryAt: readyAt };
+  }
+  const left = priority === "poll" ? calm : filled;
+  return { granted: true, budget: { ...left, tokens: filled.tokens - n } };
 }
 
 /** Requests that were not asked for in advance (a renewal, a by-id confirmation) are paid afterwards. */

@@ -61,6 +61,30 @@ export interface SiteParameters {
   commandTimeoutSeconds?: number;
 }
 
+/** States are the scheduler's own words. */
+export interface MachineNode {
+  name: string;
+  states: string[];
+  partitions: string[];
+  features: string[];
+}
+
+export interface MachinePartition {
+  name: string;
+  states: string[];
+  cpus?: number;
+  nodes?: number;
+}
+
+export interface MachineReservation {
+  name: string;
+  state?: string;
+  nodes?: string;
+  /** Only where the site tells it with its zone (v2). */
+  startsAt?: number;
+  endsAt?: number;
+}
+
 /** The batch job as the scheduler gets it: `script` is already composed by `script.ts`. */
 export interface Submission {
   system: string;
@@ -267,6 +291,10 @@ export interface Firecrest {
   parameters(): Promise<SiteParameters>;
   /** Unix user behind the credential, for default directories. */
   whoami(system: string): Promise<string>;
+
+  nodes(system: string): Promise<MachineNode[]>;
+  partitions(system: string): Promise<MachinePartition[]>;
+  reservations(system: string): Promise<MachineReservation[]>;
 
   /** Never retried inside. `after_check` errors mean: it may have been submitted. */
   submit(job: Submission): Promise<SubmitResult>;

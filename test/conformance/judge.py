@@ -112,6 +112,15 @@ def public_names(kind: type) -> set:
     }
 
 
+def clients_of(api, is_async: bool) -> list:
+    """The classes of an API that its users meet: exported, of one kind, and with nothing exported that is made of them."""
+    exported = [
+        kind for name, kind in inspect.getmembers(api, inspect.isclass)
+        if name.startswith("Async") == is_async and not issubclass(kind, BaseException) and not name.endswith("Auth")
+    ]
+    return [kind for kind in exported if not any(other is not kind and issubclass(other, kind) for other in exported)]
+
+
 class Suite:
     """Cases in the order in which they are written. The name of a case is its docstring."""
 

@@ -18,9 +18,12 @@ const RUNS: Record<string, Run> = {
   "3.10.0 for v1": { client: "3.10.0", script: "v1.py", args: ["sync"] },
   "3.10.0 for v1, asynchronous": { client: "3.10.0", script: "v1.py", args: ["async"] },
   "3.10.0 for v1, as a program": { client: "3.10.0", script: "cli.py", args: ["v1"] },
+  "3.10.0 for v1, its paths": { client: "3.10.0", script: "paths.py", args: [] },
+  "3.10.0, its credentials": { client: "3.10.0", script: "auth.py", args: [] },
   "2.7.0 for v1": { client: "2.7.0", script: "v1.py", args: ["sync"] },
   "2.7.0 for v1, asynchronous": { client: "2.7.0", script: "v1.py", args: ["async"] },
   "2.7.0 for v1, as a program": { client: "2.7.0", script: "cli.py", args: ["v1"] },
+  "2.7.0 for v1, its paths": { client: "2.7.0", script: "paths.py", args: [] },
   "3.10.0 for v2": { client: "3.10.0", script: "v2.py", args: ["sync"] },
   "3.10.0 for v2, asynchronous": { client: "3.10.0", script: "v2.py", args: ["async"] },
   "3.10.0 for v2, as a program": { client: "3.10.0", script: "cli.py", args: ["v2"] },
@@ -45,7 +48,7 @@ if (process.env.FIREWATCH_CONFORMANCE === "1") {
       }
       it("ran to its end", () => {
         expect(crash).toBeUndefined();
-        expect(cases.length).toBeGreaterThan(10);
+        expect(cases.length).toBeGreaterThan(5);
       });
     });
   }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import firecrest
 from judge import (
-    JOB, LARGE, LONG_JOB, MACHINE, Plain, Site, Suite, contains, equal, eventually, mode_of, new_loop, public_names,
+    JOB, LARGE, LONG_JOB, MACHINE, Plain, Site, Suite, contains, equal, eventually, mode_of, new_loop, clients_of, public_names,
     refused, sha256, site_from_environment, status_of_link,
 )
 
@@ -481,8 +481,7 @@ def versions(site: Site, client):
 @case
 def everything(site: Site, client):
     """every public method and property of the client and of its transfers was used"""
-    prefix = "Async" if "Async" in type(client.inner).__name__ else ""
-    kinds = [getattr(api, prefix + name) for name in ("Firecrest", "ExternalUpload", "ExternalDownload")]
+    kinds = clients_of(api, "Async" in type(client.inner).__name__)
     equal(sorted(set().union(*map(public_names, kinds)) - client._used), [])
 
 

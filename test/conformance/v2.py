@@ -15,7 +15,7 @@ from firecrest.FirecrestException import (
 )
 from judge import (
     JOB, LARGE, LONG_JOB, MACHINE, PART_BYTES, Plain, Site, Suite, contains, equal, eventually, mode_of, new_loop,
-    public_names, refused, sha256, site_from_environment, status_of_link,
+    clients_of, public_names, refused, sha256, site_from_environment, status_of_link,
 )
 
 #: What came after the first release with a v2 client.
@@ -515,8 +515,7 @@ def versions(site: Site, client):
 @case
 def everything(site: Site, client):
     """every public method and property of the client and of its transfers was used"""
-    prefix = "Async" if is_async(client) else ""
-    kinds = [getattr(api, prefix + name) for name in ("Firecrest", "ExternalUpload", "ExternalDownload")]
+    kinds = clients_of(api, is_async(client))
     equal(sorted(set().union(*map(public_names, kinds)) - client._used), [])
 
 

@@ -51,6 +51,19 @@ export const READINGS: readonly Reading[] = [
     },
   },
   {
+    title: "reads the nodes, partitions and reservations of the system",
+    async read(client, system) {
+      const [nodes, partitions] = [await client.nodes(system), await client.partitions(system)];
+      const reservations = await client.reservations(system);
+      expect(nodes.length).toBeGreaterThan(0);
+      expect(partitions.length).toBeGreaterThan(0);
+      for (const { states } of [...nodes, ...partitions]) expect(states.join()).toMatch(/^[A-Z_+*,-]+$/);
+      const names = partitions.map(({ name }) => name);
+      for (const node of nodes) for (const partition of node.partitions) expect(names).toContain(partition);
+      return `${nodes.length} nodes, ${names.join(", ")}, ${reservations.length} reservations`;
+    },
+  },
+  {
     title: "says which system there is not",
     async read(client) {
       const error = await failure(client.whoami("nowhere"));

@@ -82,6 +82,19 @@ describe("webhook → job → callback → R2", () => {
     expect(logs.headers.get("content-type")).toContain("text/plain");
   });
 
+  it("shows what a job printed as it is, masked where others read along, and never what an earlier job left there", async () => {
+    const printing = async (script: string) => {
+      const { body } = await firewatch.call("POST", "jobs", { body: { system: "cluster", script } });
+      await firewatch.settled(body.id);
+      return (query: string) => firewatch.call("GET", `jobs/${body.id}/logs${query}`);
+    };
+    const logs = await printing("#!/bin/bash -l\necho DB_PASSWORD=hunter2\necho done\n");
+    expect((await logs("")).text).toBe("DB_PASSWORD=hunter2\ndone\n");
+    expect((await logs("?masked=true&tail=2")).text).toBe("DB_PASSWORD=[redacted]\ndone\n");
+    const old = await printing("#!/bin/bash -l\necho old\ntouch -d 2001-01-01 /proc/self/fd/1\n");
+    expect((await old("")).text).toBe("");
+  });
+
   it("signs callbacks with a public key that anybody can look up", async () => {
     const { body } = await firewatch.call("GET", "/.well-known/webhook-keys/local-v1", { token: null });
     const [jwk] = body.keys;

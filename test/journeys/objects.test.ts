@@ -1,6 +1,8 @@
 /** What becomes of bytes, through the real Workers: shared with somebody, and shown to somebody else by a receipt. */
 import { createPublicKey, verify } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { followProgress } from "../../local/progress.ts";
+import type { Progress } from "../../shared/contract/transfer.ts";
 import { type Deployment, deploy, eventually } from "./deployment.ts";
 
 let firewatch: Deployment;
@@ -28,6 +30,28 @@ describe("a share link", () => {
     const unknown = await firewatch.call("GET", "/links/nothing", { token: null });
     expect([closed.status, closed.text]).toEqual([404, unknown.text]);
     expect(firewatch.logs.join("\n")).not.toContain(link.url.split("/").at(-1));
+  });
+});
+
+describe("progress", () => {
+  it("of a real copy comes as frames without ids on the event stream, up to its last byte", async () => {
+    const shown: Progress[] = [];
+    const stop = followProgress(firewatch.connection.url, firewatch.connection.apiKey, (frame) => shown.push(frame));
+    const { body: job } = await firewatch.call("POST", "jobs", {
+      body: {
+        system: "cluster",
+        script: "#!/bin/bash -l\nhead -c 5000000 /dev/zero > big.dat\n",
+        outputs: [{ path: "big.dat", key: "progress/big.dat" }],
+      },
+    });
+    await firewatch.settled(job.id);
+    const last = await eventually(() => shown.find(({ bytes }) => bytes === 5_000_000), "the last frame");
+    stop();
+    expect(last).toMatchObject({ job: job.id, totalBytes: 5_000_000, remainingSeconds: 0 });
+    expect(last.bytesPerSecond).toBeGreaterThan(0);
+    expect(shown[0]).toMatchObject({ bytes: 0, totalBytes: 5_000_000 });
+    const { body: transfer } = await firewatch.call("GET", `transfers/${last.transfer}`);
+    expect(transfer).not.toHaveProperty("bytesPerSecond");
   });
 });
 

@@ -130,6 +130,7 @@ async function program({ url, apiKey }: { url: string; apiKey: string }, home: s
   // Files are worked on.
   kept("systems", await call("GET", "systems"));
   kept("system", await call("GET", "systems/cluster"));
+  for (const part of ["nodes", "partitions", "reservations"]) kept(part, await call("GET", `systems/cluster/${part}`));
   /** What a program does with any write: 200 is done; 202 is a job, which is followed. */
   const write = async (operation: string, body: object) => {
     const answer = await call("POST", `systems/cluster/files/${operation}`, body);

@@ -140,6 +140,7 @@ export class World {
       env: {
         TOKENS: env.TOKENS,
         INDEX: env.INDEX,
+        OBJECTS: env.OBJECTS,
         PUBLIC_URL: "https://firewatch.test",
         COMMANDS: { send: async (message) => queues.commands.push(message) },
         TRANSFERS: { send: async (message) => queues.transfers.push(message) },
@@ -220,8 +221,9 @@ export class World {
       if (this.house.now() >= end)
         throw new Error(`still not so after ${limitMs / 1000} s of virtual time: ${condition.toString()}`);
       const next =
-        this.house.row<{ at: number | null }>("SELECT min(due_at) AS at FROM agenda WHERE kind <> 'retention'")?.at ??
-        this.house.now() + 1_000;
+        this.house.row<{ at: number | null }>(
+          "SELECT min(due_at) AS at FROM agenda WHERE kind NOT IN ('retention', 'objects')",
+        )?.at ?? this.house.now() + 1_000;
       const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
       await this.run(this.ring());

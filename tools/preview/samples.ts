@@ -89,7 +89,13 @@ const succeeded = { ...ended, settledAt: "2026-11-22T13:33:00.000Z", outputs: OU
 
 export const SAMPLES = {
   running: message(
-    job({ id: "job_01jd8wyd5h7k9m2n4p6q8r0s1t", name: "spin-up", schedulerId: "4821730", schedulerState: "RUNNING" }),
+    job({
+      id: "job_01jd8wyd5h7k9m2n4p6q8r0s1t",
+      name: "spin-up",
+      startedAt: "2026-11-22T13:10:00.000Z",
+      schedulerId: "4821730",
+      schedulerState: "RUNNING",
+    }),
     { values: VALUES },
   ),
   succeeded: message(succeeded, { values: VALUES }),

@@ -55,11 +55,17 @@ function posted(message: Message, time: string, size: number, note = ""): string
 ${slackMessage(message).blocks.map(block).join("")}${note === "" ? "" : `<div style="font-size:13px;color:#1264a3;font-weight:700;margin:6px 0 2px">${note}</div>`}</div></div>`;
 }
 
-/** A channel with some messages, and beside it the thread of the last. */
-export function slackPage(messages: { message: Message; time: string; note?: string }[], thread: Message[]): string {
+interface Shown {
+  message: Message;
+  time: string;
+  note?: string;
+}
+
+/** A channel with some messages, and beside it the thread of one of them. */
+export function slackPage(messages: Shown[], thread: Shown[]): string {
   const head = (text: string, note: string) =>
     `<div style="padding:12px 20px;border-bottom:1px solid #dddcdd;font-weight:900;font-size:16px">${text}<span style="font-weight:400;color:#616061;font-size:13px"> ${note}</span></div>`;
   return `<div style="display:flex;background:#fff;font:15px/1.46 ${SANS};color:#1d1c1d">
 <div style="flex:1.05;min-width:0;padding-bottom:14px">${head("# ocean-group", "")}${messages.map(({ message, time, note }) => posted(message, time, 36, note)).join("")}</div>
-<div style="flex:1;min-width:0;border-left:1px solid #dddcdd;padding-bottom:14px">${head("Thread", "# ocean-group")}${thread.map((message) => posted(message, "14:00", 36)).join("")}</div></div>`;
+<div style="flex:1;min-width:0;border-left:1px solid #dddcdd;padding-bottom:14px">${head("Thread", "# ocean-group")}${thread.map(({ message, time }) => posted(message, time, 36)).join("")}</div></div>`;
 }

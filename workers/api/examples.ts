@@ -51,6 +51,13 @@ const connection = {
   budget: { requestsPerMinute: 60, available: 58 },
   debts: { owed: 0, unreleasable: 0 },
   live: { jobs: 1, transfers: 0, deliveries: 0 },
+  objects: {
+    quotaBytes: 1_000_000_000_000,
+    objects: 12,
+    bytes: 60_000_000_000,
+    reservedBytes: 0,
+    countedAt: "2026-11-22T06:00:00.000Z",
+  },
   createdAt: at,
 };
 

@@ -31,10 +31,10 @@ export async function serveObject(deps: Deps, request: Request, objectKey: strin
   return new Response(object.body, { status: range ? 206 : 200, headers });
 }
 
-/** `If-Range`: a range only of the very object that the reader has begun. */
-function rangeApplies(headers: Headers, { httpEtag }: StoredObject): boolean {
+/** `If-Range`: a range only of the very object that the reader has begun, known by its ETag or its time. */
+function rangeApplies(headers: Headers, { httpEtag, uploaded }: StoredObject): boolean {
   const ifRange = headers.get("if-range");
-  return ifRange === null || ifRange === httpEtag;
+  return ifRange === null || ifRange === httpEtag || ifRange === uploaded.toUTCString();
 }
 
 function unsatisfiable(size: number): Response {

@@ -16,6 +16,7 @@ import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { quotaRefusal } from "./objects.ts";
 import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
@@ -252,6 +253,9 @@ export async function acceptTransfer(
         detail: "Another transfer is under way to the same key.",
         errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
       };
+    // How large the file is shows when it is staged; here only whether there is room for anything at all.
+    const full = quotaRefusal(house, 1);
+    if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
     insertTransfer(house, record);
     const transfer = viewTransfer(record, house.name);
     startDownload(house, record, api);

@@ -8,6 +8,7 @@ import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import type { House } from "./house.ts";
+import { changeUsage, quotaRefusal } from "./objects.ts";
 import { fetchPieces } from "./pieces.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
@@ -205,6 +206,7 @@ function stored(house: House, transfer: TransferRecord, outcome: Extract<ByteOut
     size: outcome.bytes,
   });
   applyTransfer(house, step);
+  if (step.changed && transfer.direction === "download") changeUsage(house, { objects: 1, bytes: outcome.bytes });
   house.run("DELETE FROM parts WHERE transfer = ?", transfer.id);
 }
 
@@ -259,6 +261,11 @@ export function copyStaged(house: House, transferId: string): void {
   const transfer = transferRecord(house, transferId);
   if (transfer?.status !== "staging") {
     for (const debt of openDebts(house, transferId)) payDebt(house, debt);
+    return;
+  }
+  const full = transfer.direction === "download" ? quotaRefusal(house, transfer.size ?? 0, transfer.id) : undefined;
+  if (full !== undefined) {
+    failTransfer(house, transfer, "quota_exceeded", full);
     return;
   }
   const step = moved(transfer, "staged", house.now());

@@ -7,11 +7,13 @@ import type { Answer, FieldProblem, Origin } from "../../shared/contract/rpc.ts"
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Desk } from "./accept.ts";
 import { type Actor, audit, keepKey, makeKey } from "./access.ts";
+import { firstCensus } from "./census.ts";
 import { ADDRESS_REFUSED } from "./examine.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
 import type { OpenInvitation } from "./invitations.ts";
 import { migrate } from "./migrations.ts";
+import { viewObjects } from "./objects.ts";
 import { freshKey, takeFirstKey } from "./signing.ts";
 import { readRequest, type SiteFacts } from "./site.ts";
 
@@ -56,6 +58,7 @@ export async function create(
     house.setMeta("credential", credential);
     takeFirstKey(house, key);
     house.due("retention", "", house.now() + 3_600_000, true);
+    firstCensus(house);
     audit(house, actor, before === undefined ? "connection.create" : "connection.change", "connection", origin);
     if (invitation !== undefined) house.setMeta(INVITED_BY, JSON.stringify(invitation));
     return {
@@ -120,6 +123,7 @@ export function describe({ house, site }: Desk): Connection {
       ),
     },
     live: live(house),
+    objects: viewObjects(house),
     createdAt: rfc3339(config.createdAt),
   };
 }
@@ -146,7 +150,7 @@ function live(house: House): Connection["live"] {
 
 /** Whether the sweep has to visit: anything due other than housekeeping. */
 export function isLive(house: House): boolean {
-  return house.row("SELECT 1 FROM agenda WHERE kind <> 'retention' LIMIT 1") !== undefined;
+  return house.row("SELECT 1 FROM agenda WHERE kind NOT IN ('retention', 'objects') LIMIT 1") !== undefined;
 }
 
 /**

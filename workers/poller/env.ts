@@ -10,6 +10,7 @@ export interface Env extends EgressSettings {
   WORKSPACES: DurableObjectNamespace<Workspace>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
+  OBJECTS: R2Bucket;
   COMMANDS: Queue<CommandMessage>;
   TRANSFERS: Queue<TransferMessage>;
   CALLBACKS: Queue<CallbackMessage>;

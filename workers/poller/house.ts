@@ -10,11 +10,21 @@ import type { CallbackMessage, CommandMessage, TransferMessage } from "../../sha
 import { newId } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
+import type { Moving } from "./progress.ts";
 
 /** Kinds with a handful of entries, which change all the time: only the others are worth an index. */
 const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
 
-export type AgendaKind = "effect" | "round" | "handles" | "watch" | "lane" | "debt" | "retention" | "health";
+export type AgendaKind =
+  | "effect"
+  | "round"
+  | "handles"
+  | "watch"
+  | "lane"
+  | "debt"
+  | "retention"
+  | "objects"
+  | "health";
 
 type Hint =
   | { queue: "commands"; message: CommandMessage }
@@ -27,7 +37,7 @@ export type HouseStorage = Pick<DurableObjectStorage, "sql" | "transactionSync" 
 };
 
 /** The bindings that rooms use. */
-export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "PUBLIC_URL"> & {
+export type HouseEnv = Pick<Env, "TOKENS" | "INDEX" | "OBJECTS" | "PUBLIC_URL"> & {
   COMMANDS: Sender<CommandMessage>;
   TRANSFERS: Sender<TransferMessage>;
   CALLBACKS: Sender<CallbackMessage>;
@@ -46,10 +56,14 @@ export class House {
   readonly eager = new Map<string, number>();
   /** What the last round of each system asked of the site. In memory: the first round after a rest is paced with care. */
   readonly lastRounds = new Map<string, number>();
+  /** Copies that are under way, by transfer: how far and how fast, for whoever watches. */
+  readonly moving = new Map<string, Moving>();
   /** For metrics: since the object woke. Kept in memory, because a look that sees nothing new writes nothing. */
   readonly counted = { rounds: 0, requests: 0 };
   /** The mark in KV that is being written, see `markLive`. A failed one must not stop the next. */
   marking: Promise<void> = Promise.resolve();
+  /** Objects that are being removed because they are too old. Never rejects. */
+  clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
   #depth = 0;

@@ -10,7 +10,7 @@ import type {
   WorkspaceRequest,
   Workspace as WorkspaceView,
 } from "../../shared/contract/chat.ts";
-import type { Invitation, InvitationRequest } from "../../shared/contract/connection.ts";
+import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
 import type { Answer, OpenedHook, Origin, Page, PollerApi } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
@@ -35,8 +35,16 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return (await this.env.TRACKER.getByName(connection).openHook(hook)) as OpenedHook | undefined;
   }
 
-  async logs(connection: string, caller: Caller, job: string, stream: "stdout" | "stderr", tail: number) {
-    return reads.logs(this.env, log, connection, caller, job, stream, tail);
+  async logs(
+    connection: string,
+    caller: Caller,
+    job: string,
+    stream: "stdout" | "stderr",
+    tail: number,
+    masked: boolean,
+  ) {
+    const read = masked ? reads.logs : reads.output;
+    return read(this.env, log, connection, caller, job, stream, tail);
   }
 
   async systems(connection: string, caller: Caller) {
@@ -45,6 +53,10 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 
   async system(connection: string, caller: Caller, system: string) {
     return reads.oneSystem(this.env, log, connection, caller, system);
+  }
+
+  async machine(connection: string, caller: Caller, system: string, part: MachinePart) {
+    return reads.machine(this.env, log, connection, caller, system, part);
   }
 
   async file(

@@ -116,11 +116,8 @@ interface Chosen {
 }
 
 /** A receiver whose secrets cannot be opened keeps its deliveries, shown as stuck; the others go on. */
-async function ready(
-  house: House,
-  seal: Seal,
-  { row, record, body, chat, traceparent }: Chosen,
-): Promise<Lease | undefined> {
+async function ready(house: House, seal: Seal, chosen: Chosen): Promise<Lease | undefined> {
+  const { row, record, body, traceparent, chat } = chosen;
   try {
     const { url = record.url, apiKey } = await openChannel(house, seal, record);
     return {

@@ -4,6 +4,7 @@ import { JOB_STATUSES, TRANSFER_STATUSES } from "../../shared/contract/states.ts
 import type { Desk } from "./accept.ts";
 import { viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
+import { usage, viewObjects } from "./objects.ts";
 
 /** Quantiles are of this many of the newest deliveries or ends: counting all of thirty days would cost more than it tells. */
 const NEWEST = 1_000;
@@ -11,6 +12,7 @@ const QUANTILES = [0.5, 0.9, 0.99] as const;
 
 export function metrics({ house, site }: Desk): Metric[] {
   const { requestsPerMinute, available, pausedUntil } = site.budgetView();
+  const objects = viewObjects(house);
   const gauge = (name: string, help: string, samples: Sample[]): Metric => ({
     name: `firewatch_${name}`,
     type: "gauge",
@@ -106,6 +108,17 @@ export function metrics({ house, site }: Desk): Metric[] {
     ]),
     gauge("budget_available", "Requests that may leave now.", [{ value: available }]),
     gauge("budget_paused", "1 while the site has asked for a pause.", [{ value: pausedUntil === undefined ? 0 : 1 }]),
+    gauge("objects", "Objects in storage.", [{ value: objects.objects }]),
+    gauge("object_bytes", "Bytes in object storage, and bytes on their way there.", [
+      { labels: { state: "stored" }, value: objects.bytes },
+      { labels: { state: "reserved" }, value: objects.reservedBytes },
+    ]),
+    gauge(
+      "object_quota_bytes",
+      "Bytes that may be stored; absent without a quota.",
+      objects.quotaBytes === undefined ? [] : [{ value: objects.quotaBytes }],
+    ),
+    counter("objects_expired", "Objects that the lifetime rule removed.", usage(house).expired),
     gauge("healthy", "1 if the site answers, 0 if it does not; absent while nobody knows.", healthSamples(house)),
     ...lags(house),
   ];

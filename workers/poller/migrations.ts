@@ -92,6 +92,11 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (receiver, topic, part)
   ) WITHOUT ROWID;
   `,
+  // Room that is kept for objects on their way; what is there is counted from now on.
+  `
+  CREATE TABLE reservations (id TEXT PRIMARY KEY, key TEXT NOT NULL, bytes INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT OR IGNORE INTO agenda (kind, subject, due_at) VALUES ('objects', '', 0);
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -1,15 +1,17 @@
 /** Reads and small file operations that a person waits for. They run here, not in the Tracker, under its budget. */
 
-import { systemNow } from "../../shared/clock.ts";
+import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { SystemView } from "../../shared/contract/connection.ts";
+import type { MachinePart, SystemView } from "../../shared/contract/connection.ts";
 import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import { checkPath } from "../../shared/firecrest/paths.ts";
 import type { Firecrest, SiteParameters } from "../../shared/firecrest/port.ts";
-import { type Log, redactText } from "../../shared/log.ts";
+import type { Log } from "../../shared/log.ts";
+import { isOfRun, shownTail } from "../../shared/tail.ts";
 import type { Env } from "./env.ts";
+import type { OutputPlace } from "./rooms.ts";
 import { clientOf, diagnose, type SiteConfig, tokenFrom } from "./site.ts";
 
 type ProblemCode = Refusal["code"];
@@ -99,8 +101,36 @@ export async function oneSystem(
   });
 }
 
-/** The last lines of a job's output, secrets masked. The path comes from the job's own record, never from the caller. */
-export async function logs(
+export async function machine(
+  env: Env,
+  log: Log,
+  connection: string,
+  caller: Caller,
+  system: string,
+  part: MachinePart,
+): Promise<Answer<Page<object>>> {
+  return reading<Page<object>>(env, log, connection, caller, "jobs:read", system, async (firecrest) => {
+    if (part !== "reservations") return { ok: true, value: { items: await firecrest[part](system) } };
+    const items = (await firecrest.reservations(system)).map(({ startsAt, endsAt, ...rest }) => ({
+      ...rest,
+      ...(startsAt === undefined ? {} : { startsAt: rfc3339(startsAt) }),
+      ...(endsAt === undefined ? {} : { endsAt: rfc3339(endsAt) }),
+    }));
+    return { ok: true, value: { items } };
+  });
+}
+
+/** As `output`, for where others read along: without control sequences, and everything that looks like a secret masked. */
+export async function logs(...[env, log, connection, caller, jobId, stream, lines]: Parameters<typeof output>) {
+  const answer = await output(env, log, connection, caller, jobId, stream, lines);
+  return answer.ok ? { ok: true as const, value: shownTail(answer.value, lines) } : answer;
+}
+
+/**
+ * The last lines of what a job printed, as they are. The path comes from the job's own record, never from the caller, and a
+ * file that was last written before the job began is that of another job.
+ */
+export async function output(
   env: Env,
   log: Log,
   connection: string,
@@ -110,14 +140,9 @@ export async function logs(
   lines: number,
 ): Promise<Answer<string>> {
   const tracker = env.TRACKER.getByName(connection);
-  const known = (await tracker.output(caller, jobId)) as Answer<{
-    system: string;
-    schedulerId?: string;
-    stdoutPath?: string;
-    stderrPath?: string;
-  }>;
+  const known = (await tracker.output(caller, jobId)) as Answer<OutputPlace>;
   if (!known.ok) return known;
-  const { system, schedulerId } = known.value;
+  const { system, schedulerId, since } = known.value;
   if (schedulerId === undefined) return { ok: true, value: "" };
   return reading(env, log, connection, caller, "jobs:read", system, async (firecrest) => {
     const paths = known.value.stdoutPath === undefined ? await firecrest.outputPaths(system, schedulerId) : known.value;
@@ -126,7 +151,9 @@ export async function logs(
     if (unusable !== undefined)
       return { ok: false, code: "not_found", detail: "The site does not tell where this job's output is." };
     try {
-      return { ok: true, value: redactText(await firecrest.files.tail(system, path, { lines })) };
+      const isTheirs =
+        since === undefined || isOfRun((await firecrest.files.stat(system, path, { dereference: true })).mtime, since);
+      return { ok: true, value: isTheirs ? await firecrest.files.tail(system, path, { lines }) : "" };
     } catch (error) {
       // A job that has not started has no output yet.
       if (error instanceof FirecrestError && (error.code === "not_found" || error.code === "invalid_path"))

@@ -28,6 +28,15 @@ import { openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
+export interface OutputPlace {
+  system: string;
+  schedulerId?: string;
+  stdoutPath?: string;
+  stderrPath?: string;
+  /** Nothing of the run that is meant was written before, in ms. */
+  since?: number;
+}
+
 type Waiter = { subject: string; wake: () => void };
 
 export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
@@ -151,10 +160,11 @@ export class Rooms {
   }
 
   /** Where a job's output is, as far as the record knows. */
-  output(id: string): Answer<{ system: string; schedulerId?: string; stdoutPath?: string; stderrPath?: string }> {
+  output(id: string): Answer<OutputPlace> {
     const record = jobs.jobRecord(this.house, id);
     if (record === undefined) return NOT_FOUND;
     const { system, schedulerId, stdoutPath, stderrPath } = record;
+    const since = record.startedAt ?? record.submittedAt;
     return {
       ok: true,
       value: {
@@ -162,6 +172,7 @@ export class Rooms {
         ...(schedulerId === undefined ? {} : { schedulerId }),
         ...(stdoutPath === undefined ? {} : { stdoutPath }),
         ...(stderrPath === undefined ? {} : { stderrPath }),
+        ...(since === undefined ? {} : { since }),
       },
     };
   }

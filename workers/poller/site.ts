@@ -2,7 +2,7 @@
  * The site behind a connection: its settings, its token, its budget, and clients made of them. Everything that this
  * connection sends to FirecREST passes the one budget kept here.
  */
-import type { ConnectionRequest } from "../../shared/contract/connection.ts";
+import type { ConnectionRequest, ObjectRules } from "../../shared/contract/connection.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
 import { createFirecrest } from "../../shared/firecrest/client.ts";
@@ -25,6 +25,7 @@ export interface SiteConfig {
   requestsPerMinute: number;
   account?: string;
   storageOrigins?: string[];
+  objects?: ObjectRules;
   createdAt: number;
 }
 
@@ -260,6 +261,7 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
     requestsPerMinute: request.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
     createdAt: now,
     ...(request.account === undefined ? {} : { account: request.account }),
+    ...(request.objects === undefined ? {} : { objects: request.objects }),
     ...(request.storageOrigins === undefined
       ? {}
       : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),

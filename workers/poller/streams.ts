@@ -2,11 +2,10 @@
 
 import type { Caller } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
+import type { Progress } from "../../shared/contract/transfer.ts";
 import { type Actor, isLiveKey } from "./access.ts";
-import { effect } from "./effects.ts";
 import type { House } from "./house.ts";
 import { eventsAfter, mayRead } from "./ledger.ts";
-import { transferRecord } from "./transfers.ts";
 
 export interface Streams {
   state: Pick<DurableObjectState, "acceptWebSocket" | "getWebSockets">;
@@ -25,11 +24,9 @@ interface Reader {
 const CATCH_UP_PAGE = 200;
 /** A reader that missed more than this gets the rest when it comes back: the Tracker never holds a whole ledger in memory. */
 const CATCH_UP_MAX = 5_000;
-const PROGRESS_EVERY_MS = 500;
 /** Tells a reader that its stream ends because its credential did. */
 const CREDENTIAL_ENDED = 4001;
 const COME_BACK = 4002;
-const lastProgress = new Map<string, number>();
 
 /** Accepts the WebSocket and sends what it missed. Hibernation keeps it open without keeping the object in memory. */
 export function openStream({ state, house }: Streams, request: Request, caller: Caller, actor: Actor): Response {
@@ -79,21 +76,10 @@ export function pushEvents(streams: Streams, events: Event[]): void {
   }
 }
 
-/** At most two frames a second and transfer. */
-export function pushProgress(streams: Streams, effectId: string): void {
-  const { state, house } = streams;
-  if (state.getWebSockets().length === 0) return;
-  const transferId = effect(house, effectId)?.subject;
-  const transfer = transferId === undefined ? undefined : transferRecord(house, transferId);
-  if (transfer === undefined) return;
-  const now = house.now();
-  if (now - (lastProgress.get(transfer.id) ?? 0) < PROGRESS_EVERY_MS) return;
-  lastProgress.set(transfer.id, now);
-  if (transfer.status !== "copying") lastProgress.delete(transfer.id);
-  const totalBytes = transfer.upload?.totalBytes ?? transfer.size;
-  const progress = { transfer: transfer.id, bytes: transfer.copiedBytes, totalBytes };
+/** How far a transfer of this system is: a frame that is no event. Who is not there misses it. */
+export function pushProgress(streams: Streams, system: string, progress: Progress): void {
   for (const { socket, reader } of readers(streams)) {
-    if (reader.systems?.includes(transfer.system) ?? true) send(socket, { progress });
+    if (reader.systems?.includes(system) ?? true) send(socket, { progress });
   }
 }
 

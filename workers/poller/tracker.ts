@@ -1,7 +1,8 @@
 /**
  * The Tracker: one Durable Object per connection, the only writer of that connection's records. The class is a list of
- * entrances (those of administration, chat and hooks are in files of their own); what happens is in the rooms beside it.
- * An object whose connection was never created answers `not_found` and writes nothing.
+ * entrances (those for administrators, people in chat and hooks are in `administration.ts`, `chat-entrances.ts` and
+ * `hook-entrances.ts`); what happens is in the rooms beside it. An object whose connection was never created answers `not_found`
+ * and writes nothing.
  */
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
@@ -11,6 +12,8 @@ import type {
   ByteOutcome,
   ChatTarget,
   Idempotency,
+  ObjectChange,
+  ObjectWrite,
   Origin,
   PartDone,
   TrackerApi,
@@ -36,12 +39,13 @@ import * as jobs from "./jobs.ts";
 import * as lanes from "./lanes.ts";
 import * as ledger from "./ledger.ts";
 import * as links from "./links.ts";
+import * as objects from "./objects.ts";
 import * as operations from "./operations.ts";
+import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
 import { NOT_FOUND } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
-import { pushProgress } from "./streams.ts";
 import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 import * as watching from "./watching.ts";
@@ -115,7 +119,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   async transfer(caller: Caller, id: string) {
     return this.#rooms.with(caller, "transfers:read", (actor) => {
       const record = this.#rooms.ofTransfer(actor, id) ? transfers.transferRecord(this.#rooms.house, id) : undefined;
-      return this.#rooms.value(record && viewTransfer(record, this.#rooms.house.name));
+      return this.#rooms.value(record && withPace(this.#rooms.house, viewTransfer(record, this.#rooms.house.name)));
     });
   }
 
@@ -131,7 +135,17 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     );
   }
 
-  // ------------------------------------------------------------------------------------------------------- share links
+  // ------------------------------------------------------------------------------------------- objects and share links
+
+  async reserveObject(caller: Caller, write: ObjectWrite) {
+    return this.#rooms.with(caller, "transfers:write", () => objects.reserveObject(this.#rooms.house, write));
+  }
+
+  async objectChanged(caller: Caller, change: ObjectChange, origin: Origin) {
+    return this.#rooms.with(caller, "transfers:write", (actor) =>
+      objects.objectChanged(this.#rooms.house, actor, change, origin),
+    );
+  }
 
   async addLink(caller: Caller, request: LinkRequest, origin: Origin) {
     return this.#rooms.with(caller, "transfers:write", (actor) =>
@@ -236,18 +250,23 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async copyStarted(effect: string, upload: Upload) {
-    return this.#rooms.exists() ? bytes.copyStarted(this.#rooms.house, effect, upload) : { go: false, upload };
+    if (!this.#rooms.exists()) return { go: false, upload };
+    const answer = bytes.copyStarted(this.#rooms.house, effect, upload);
+    copyMoved(this.#rooms.streams, effect);
+    return answer;
   }
 
   async partsDone(effect: string, parts: PartDone[]) {
     if (!this.#rooms.exists()) return { go: false };
     const answer = bytes.partsDone(this.#rooms.house, effect, parts);
-    pushProgress(this.#rooms.streams, effect);
+    copyMoved(this.#rooms.streams, effect);
     return answer;
   }
 
   async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
-    if (this.#rooms.exists()) bytes.finishBytes(this.#rooms.house, effect, outcome);
+    if (!this.#rooms.exists()) return;
+    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    copyEnded(this.#rooms.streams, effect);
   }
 
   /** Deliveries to post now, and the keys that sign them. */

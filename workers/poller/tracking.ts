@@ -8,6 +8,7 @@ import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { lostArchive } from "./archives.ts";
+import { beginCensus } from "./census.ts";
 import { effect, hintAt, move } from "./effects.ts";
 import { errandLooked, errandName } from "./errands.ts";
 import { beginHandles } from "./handles.ts";
@@ -81,6 +82,8 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
     case "retention":
       retire(house);
       return;
+    case "objects":
+      return { what: "objects", look: beginCensus(house) };
     default:
       return;
   }

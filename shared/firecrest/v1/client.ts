@@ -7,6 +7,7 @@ import { probeLink } from "../staged-link.ts";
 import { createCall, type Site } from "./call.ts";
 import { createFileOps } from "./files.ts";
 import { cancelJob, findByName, outputPaths, submitJob } from "./jobs.ts";
+import { readNodes, readPartitions, readReservations } from "./machine.ts";
 import { observeHandles } from "./observe.ts";
 import { pollRound } from "./round.ts";
 import { findStaged, releaseStaged, stageFile, startFileJob, startUpload } from "./storage.ts";
@@ -40,6 +41,9 @@ export function createV1Client(deps: ClientDeps): Firecrest {
       }
       return user;
     },
+    nodes: (system) => readNodes(site, system),
+    partitions: (system) => readPartitions(site, system),
+    reservations: (system) => readReservations(site, system),
     submit: (job) => submitJob(site, job),
     cancel: (system, schedulerId) => cancelJob(site, system, schedulerId),
     round: (system, jobs) => pollRound(deps, system, jobs),

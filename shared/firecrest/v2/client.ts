@@ -5,6 +5,7 @@ import { probeLink } from "../staged-link.ts";
 import { createCalls } from "./call.ts";
 import { createFiles } from "./files.ts";
 import { cancelJob, readOutputPaths, submitJob } from "./jobs.ts";
+import { OPERATIONS } from "./operations.ts";
 import { createOutcomes } from "./outcomes.ts";
 import { findByName, readRound } from "./round.ts";
 import { createSystems } from "./systems.ts";
@@ -36,6 +37,9 @@ export function createV2Client(deps: ClientDeps): Firecrest {
     systems: systems.list,
     parameters: systems.parameters,
     whoami: systems.whoami,
+    nodes: (system) => calls.call(OPERATIONS.S2_nodes, { system }),
+    partitions: (system) => calls.call(OPERATIONS.S4_partitions, { system }),
+    reservations: (system) => calls.call(OPERATIONS.S3_reservations, { system }),
 
     submit: async (job) =>
       submitJob(calls, { ...job, workingDirectory: job.workingDirectory ?? (await defaultDirectory(job)) }),

@@ -123,7 +123,15 @@ const ORACLES: Record<string, { says: (raw: Raw) => unknown; of?: (value: never)
   S1: { says: namesIn("systems"), of: (rows: Rows) => rows.map(({ name }) => name) },
   S2: { says: namesIn("nodes"), of: (rows: Rows) => rows.map(({ name }) => name) },
   S3: { says: namesIn("reservations"), of: (rows: Rows) => rows.map(({ name }) => name) },
-  S4: { says: (raw) => (raw.partitions as Rows).map(({ name, partition }) => ({ name, states: [partition] })) },
+  S4: {
+    says: (raw) =>
+      (raw.partitions as Rows).map(({ name, partition, cpus, totalNodes }) => ({
+        name,
+        states: [partition],
+        cpus,
+        nodes: totalNodes,
+      })),
+  },
   S5: { says: (raw) => (raw.user as Raw).name, of: ({ user }: Raw) => user },
   S6: { says: (raw) => ({ oldestCheckSeconds: raw.lastUpdate }) },
   J1: { says: (raw) => raw.jobId },

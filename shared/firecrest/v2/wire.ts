@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { jobRow } from "./job-row.ts";
-import { count, Fields, fields, flag, given, list, text, words } from "./read.ts";
+import { count, epochMs, Fields, fields, flag, given, list, text, words } from "./read.ts";
 
 /** Answers that hold one list under one key. `null` is an empty list. */
 const listUnder = <T>(key: string, row: (fields: Fields) => T | undefined) =>
@@ -73,15 +73,31 @@ function serviceHealth(check: Fields): ServiceHealth | undefined {
 
 export const Systems = listUnder("systems", systemRow);
 
-export const Nodes = listUnder("nodes", (node) => named(node, { states: words(node.state) }));
+export const Nodes = listUnder("nodes", (node) =>
+  named(node, { states: words(node.state), partitions: words(node.partitions), features: featuresOf(node.features) }),
+);
+
+/** One word, words with commas, or a list. */
+const featuresOf = (value: unknown): string[] => words(value).flatMap((word) => word.split(",").filter(Boolean));
 
 /** The field that holds a partition's state is called `partition`; its name was `partitionName` once. */
 export const Partitions = listUnder("partitions", (row) =>
-  named({ name: row.name ?? row.partitionName }, { states: words(row.state ?? row.partition) }),
+  named(
+    { name: row.name ?? row.partitionName },
+    { states: words(row.state ?? row.partition), cpus: count(row.cpus), nodes: count(row.totalNodes) },
+  ),
 );
 
 export const Reservations = listUnder("reservations", (row) =>
-  named({ name: row.name ?? row.reservationName }, { nodes: text(row.nodeList ?? row.nodes), state: text(row.state) }),
+  named(
+    { name: row.name ?? row.reservationName },
+    {
+      nodes: text(row.nodeList ?? row.nodes),
+      state: text(row.state)?.toUpperCase(),
+      startsAt: epochMs(row.startTime),
+      endsAt: epochMs(row.endTime),
+    },
+  ),
 );
 
 export const UserInfo = Fields.transform((body, context) => {

@@ -1,6 +1,9 @@
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { bindAction } from "../../../shared/chat/action.ts";
+import { VERBS } from "../../../shared/chat/command.ts";
+import { SLACK_SCOPES } from "../../../shared/chat/slack-manifest.ts";
 import vectors from "../../../test/data/vectors/slack.json" with { type: "json" };
 import { ADMIN_TOKEN, createWorld, problemIn, type World } from "../testing/world.ts";
 
@@ -340,6 +343,31 @@ describe("workspaces", () => {
     expect((await problemIn(await ask(owner, "nowhere"))).errors?.[0]?.field).toBe("/workspace");
     expect((await ask(world.apiKey, "lab")).status).toBe(403);
     expect((await ask(world.apiKey, "nowhere")).status).toBe(403);
+  });
+});
+
+describe("the Slack app", () => {
+  it("is one paste that leads here, made for a workspace that is not there yet", async () => {
+    const response = await world.send("/v1/workspaces/not-yet/slack-manifest", { token: ADMIN_TOKEN });
+    const manifest = (await response.json()) as {
+      features: { slash_commands: Record<string, unknown>[] };
+      settings: { interactivity: unknown };
+      oauth_config: { scopes: { bot: string[] } };
+    };
+    const url = "https://firewatch.test/chat/not-yet/slack";
+    expect(manifest.settings.interactivity).toEqual({ is_enabled: true, request_url: url });
+    expect(manifest.features.slash_commands).toMatchObject([{ command: "/hpc", url, should_escape: false }]);
+    for (const verb of Object.keys(VERBS)) expect(manifest.features.slash_commands[0]?.usage_hint).toContain(verb);
+    expect(manifest.oauth_config.scopes.bot).toEqual(Object.keys(SLACK_SCOPES));
+    expect((await world.send("/v1/workspaces/not-yet/slack-manifest")).status).toBe(401);
+    expect((await world.send("/v1/workspaces/Not%20a%20name/slack-manifest", { token: ADMIN_TOKEN })).status).toBe(404);
+  });
+
+  it("is described with each permission that it asks for", () => {
+    const page = readFileSync("docs/chat-slack.md", "utf8");
+    for (const [scope, why] of Object.entries(SLACK_SCOPES)) expect(page).toContain(`| \`${scope}\` | ${why} |`);
+    for (const [usage, about] of Object.values(VERBS))
+      expect(page).toContain(`| \`/hpc ${usage.replaceAll("|", "\\|")}\` | ${about} |`);
   });
 });
 

@@ -1,6 +1,12 @@
 /** Systems, and files on them: carried out by the poller Worker at the site, one short command each. */
 
-import { SystemView } from "../../../shared/contract/connection.ts";
+import {
+  type MachinePart,
+  NodeView,
+  PartitionView,
+  ReservationView,
+  SystemView,
+} from "../../../shared/contract/connection.ts";
 import {
   DIRECT_MAX_BYTES,
   FILE_READS,
@@ -24,6 +30,11 @@ const files = `${systems}/{s}/files` as const;
 const SystemWithParameters = SystemView.extend({ parameters: z.record(z.string(), z.unknown()) }).openapi(
   "SystemWithParameters",
 );
+const MACHINE: Record<MachinePart, { summary: string; schema: z.ZodType }> = {
+  nodes: { summary: "The nodes of a machine and their states", schema: NodeView },
+  partitions: { summary: "The partitions of a machine", schema: PartitionView },
+  reservations: { summary: "The reservations on a machine", schema: ReservationView },
+};
 const done: AnswerShape = { description: "Done.", schema: z.object({ done: z.literal(true) }) };
 const asJob: AnswerShape = {
   description:
@@ -115,6 +126,22 @@ export function fileRoutes({ guarded }: Routes): void {
     },
     async (call) => json(200, given(await call.deps.poller.system(call.connection, call.caller, systemOf(call)))),
   );
+
+  for (const [part, { summary, schema }] of Object.entries(MACHINE) as [MachinePart, (typeof MACHINE)[MachinePart]][]) {
+    guarded(
+      {
+        id: `list_${part}`,
+        method: "get",
+        path: `${systems}/{s}/${part}`,
+        tag,
+        summary,
+        scope: "jobs:read",
+        answers: { 200: { description: "All of them, in the scheduler's words.", schema: pageOf(schema) } },
+      },
+      async (call) =>
+        json(200, given(await call.deps.poller.machine(call.connection, call.caller, systemOf(call), part))),
+    );
+  }
 
   for (const [operation, { summary, answer }] of Object.entries(READS) as [FileRead, (typeof READS)[FileRead]][]) {
     guarded(

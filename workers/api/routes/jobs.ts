@@ -138,6 +138,7 @@ export function jobRoutes({ guarded }: Routes): void {
             params.id,
             query.stream ?? "stdout",
             query.tail ?? DEFAULT_TAIL_LINES,
+            query.masked === "true",
           ),
         ),
       ),

@@ -123,7 +123,71 @@ describe("an object", () => {
     expect(await statusWith({ "if-modified-since": "not a date" })).toBe(200);
     expect(await statusWith({ range: "bytes=0-1", "if-range": etag })).toBe(206);
     expect(await statusWith({ range: "bytes=0-1", "if-range": '"x"' })).toBe(200);
+    const modified = (await get(key)).headers.get("last-modified") ?? "";
+    expect(await statusWith({ range: "bytes=0-1", "if-range": modified })).toBe(206);
+    expect(await statusWith({ range: "bytes=0-1", "if-range": "Sat, 01 Jan 2000 00:00:00 GMT" })).toBe(200);
     expect((await get(key, { "if-none-match": etag })).headers.get("etag")).toBe(etag);
+  });
+
+  it("is replaced only as the conditions of the request allow, held by R2 in the same step", async () => {
+    const key = `run${run}/conditions`;
+    await put(key, sized("one"));
+    const etag = (await get(key)).headers.get("etag") ?? "";
+    const status = async (headers: Record<string, string>) => (await put(key, sized("one", headers))).status;
+    expect(await status({ "if-match": '"x"' })).toBe(412);
+    expect(await status({ "if-match": `"x", ${etag}` })).toBe(200);
+    expect(await status({ "if-match": "*" })).toBe(200);
+    expect(await status({ "if-none-match": etag })).toBe(412);
+    expect(await status({ "if-none-match": '"x"' })).toBe(200);
+    expect(await status({ "if-unmodified-since": "Sat, 01 Jan 2000 00:00:00 GMT" })).toBe(412);
+    expect((await put(`run${run}/new`, sized("one", { "if-match": "*" }))).status).toBe(412);
+  });
+
+  it("is stored only if it is what its digest says", async () => {
+    const key = `run${run}/digest`;
+    const sha256 = createHash("sha256").update("data").digest("base64");
+    const stored = await put(key, sized("data", { "content-digest": `sha-512=:AA==:, sha-256=:${sha256}:` }));
+    expect([stored.status, (await stored.json()) as object]).toEqual([
+      201,
+      expect.objectContaining({ sha256: Buffer.from(sha256, "base64").toString("hex") }),
+    ]);
+    expect((await get(key)).headers.get("repr-digest")).toBe(`sha-256=:${sha256}:`);
+    for (const digest of [`sha-256=:${sha256}:`, "sha-256=:AAAA:", "md5=:AAAA:", "nonsense"])
+      expect(await problemIn(await put(`${key}2`, sized("other", { "repr-digest": digest })))).toMatchObject({
+        status: 422,
+        errors: [expect.objectContaining({ field: expect.stringMatching(/Digest/) })],
+      });
+    expect((await get(`${key}2`)).status).toBe(404);
+  });
+
+  it("is kept from a key that a transfer is on its way to", async () => {
+    world.lab.keysTaken.add(`run${run}/target`);
+    expect(await problemIn(await put(`run${run}/target`, sized("x")))).toMatchObject({ status: 409, code: "conflict" });
+    expect((await get(`run${run}/target`)).status).toBe(404);
+  });
+
+  it("is counted as it comes, changes and goes, and never beyond the quota", async () => {
+    world.lab.quotaBytes = 10;
+    const key = `run${run}/counted`;
+    expect((await put(key, sized("123456"))).status).toBe(201);
+    expect(world.lab.stored).toEqual({ objects: 1, bytes: 6 });
+    expect(await problemIn(await put(`${key}2`, sized("12345")))).toMatchObject({
+      status: 409,
+      code: "quota_exceeded",
+    });
+    expect((await put(key, sized("12", { "if-match": '"x"' }))).status).toBe(412);
+    expect((await put(key, sized("12"))).status).toBe(200);
+    expect([world.lab.stored, world.lab.reservations.size]).toEqual([{ objects: 1, bytes: 2 }, 0]);
+    await world.send(`${OBJECTS}/${key}`, { method: "DELETE", token: world.apiKey });
+    expect(world.lab.stored).toEqual({ objects: 0, bytes: 0 });
+  });
+
+  it("is stored although nobody could be told of it", async () => {
+    world.lab.objectChanged = async () => {
+      throw new Error("Network connection lost.");
+    };
+    expect((await put(`run${run}/untold`, sized("x"))).status).toBe(201);
+    expect(world.lines).toContainEqual(expect.objectContaining({ event: "object.not_counted" }));
   });
 
   it("shows the SHA-256 that a transfer proved", async () => {
@@ -148,7 +212,7 @@ describe("an object", () => {
     expect((await problemIn(await put("a", { body: new ReadableStream() }))).status).toBe(411);
     expect(await problemIn(await put("a", sized("x", { "content-length": "100000001" })))).toMatchObject({
       status: 413,
-      detail: expect.stringContaining("uploads"),
+      detail: expect.stringContaining("POST /v1/connections/lab/uploads"),
     });
   });
 
@@ -188,6 +252,16 @@ describe("the objects of a connection", () => {
       ["a", "b", "c"].map((name) => `run${run}/${name}`),
     );
     expect(second).not.toHaveProperty("cursor");
+  });
+
+  it("are listed on after keys of any length, and after nothing that is no cursor", async () => {
+    const long = `run${run}/${"ü".repeat(440)}`;
+    for (const name of [`${long}1`, `${long}2`]) await bucket.put(`lab/${name}`, "x");
+    const list = (query: string) => world.send(`${OBJECTS}?prefix=run${run}/&limit=1${query}`, { token: world.apiKey });
+    const { cursor } = (await (await list("")).json()) as { cursor: string };
+    expect(await (await list(`&cursor=${cursor}`)).json()).toMatchObject({ items: [{ key: `${long}2` }] });
+    for (const nonsense of ["x", "_", "Li4vb3RoZXI", "%00"])
+      expect(await problemIn(await list(`&cursor=${nonsense}`))).toMatchObject({ status: 422 });
   });
 
   it("are nobody else's", async () => {
@@ -260,6 +334,32 @@ describe("an upload in parts", () => {
         .digest("hex"),
     ).toBe(createHash("sha256").update(Buffer.concat(parts)).digest("hex"));
     expect((await complete(upload.location, stored)).status).toBe(404);
+  });
+
+  it("keeps room for its parts, and replaces nothing where nothing may be replaced", async () => {
+    world.lab.quotaBytes = 12_000_000;
+    const upload = await start(`run${run}/room`);
+    const size = upload.minPartBytes;
+    const first = await (await part(upload.location, 1, new Uint8Array(size))).json();
+    expect((await part(upload.location, 2, new Uint8Array(size))).status).toBe(200);
+    const second = await (await part(upload.location, 2, new Uint8Array(size))).json();
+    expect(await problemIn(await part(upload.location, 3, new Uint8Array(size)))).toMatchObject({
+      status: 409,
+      code: "quota_exceeded",
+    });
+    await bucket.put(`lab/run${run}/room`, "there already");
+    const careful = await world.send(`${upload.location}/complete`, {
+      method: "POST",
+      token: world.apiKey,
+      headers: { "if-none-match": "*" },
+      body: { parts: [first, second] },
+    });
+    expect(careful.status).toBe(412);
+    expect((await complete(upload.location, [first, second])).status).toBe(201);
+    expect(world.lab.stored.bytes).toBe(2 * size - "there already".length);
+    expect([...world.lab.reservations.keys()].filter((id) => id.startsWith("upload/"))).toEqual([]);
+    world.lab.keysTaken.add(`run${run}/taken`);
+    expect((await start(`run${run}/taken`)).status).toBe(409);
   });
 
   it("says what is wrong with its parts", async () => {

@@ -31,9 +31,9 @@ export function subscriptionRoutes({ guarded }: Routes): void {
       method: "post",
       path: subscriptions,
       tag,
-      summary: "Have events sent to a URL",
+      summary: "Have events sent to a URL, or shown to people",
       description:
-        "Signed as Standard Webhooks; the secret is in this answer and nowhere else. Without `events` it gets `job.*`.",
+        "To a `webhook` (the default) they go signed as Standard Webhooks; the secret is in this answer and nowhere else. Without `events` it gets `job.*`. Every other `channel` gets messages for people: incoming webhooks of Slack, Mattermost and Rocket.Chat, Teams workflows and mailboxes, whose URL or key is kept sealed and never shown; and, with `chat`, a channel in which the workspace's bot keeps one message per job up to date.",
       scope: "hooks:admin",
       body: SubscriptionRequest,
       bodyExample: EXAMPLE.subscriptionRequest,

@@ -1,19 +1,20 @@
 /** Objects that are too large for one request: R2 multipart uploads, part by part. */
-import { fromBase64, toBase64Url, utf8 } from "../../../shared/bytes.ts";
+import { fromBase64, sha256Hex, toBase64Url, toHex, utf8 } from "../../../shared/bytes.ts";
 import { ObjectSummary } from "../../../shared/contract/transfer.ts";
 import { ObjectKey, z } from "../../../shared/contract/words.ts";
 import { Problem } from "../../../shared/problem.ts";
-import { json, noContent } from "../answers.ts";
+import { given, json, noContent } from "../answers.ts";
 import { knownLength } from "../body.ts";
 import { type Call, type Routes, requireScope } from "../endpoint.ts";
-import { MAX_PUT_BYTES, summaryOf } from "./objects.ts";
+import { MIN_PART_BYTES, refusals } from "../r2-refusals.ts";
+import { MAX_PUT_BYTES, summaryOf, tellChange } from "./objects.ts";
 
 const tag = "Objects";
 const uploads = "/v1/connections/{c}/uploads";
 const upload = `${uploads}/{id}` as const;
-/** R2's: every part but the last, all of the same size. */
-const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PARTS = 10_000;
+/** R2 drops an upload that nobody completes after this long. */
+const UNFINISHED_SECONDS = 7 * 86_400;
 
 const UploadRequest = z
   .strictObject({
@@ -52,8 +53,10 @@ export function uploadRoutes({ guarded }: Routes): void {
       answers: { 201: { description: "Started.", schema: Upload, headers: { Location: "Where the parts go." } } },
     },
     async (call) => {
-      await requireScope(call, "transfers:write");
-      const { deps, connection, body } = call;
+      const { deps, connection, body, tracker, caller } = call;
+      // No bytes yet: whether there may be any.
+      const asked = { id: `start/${toHex(deps.random(16))}`, key: body.key, bytes: 1, keepSeconds: 60 };
+      given(await tracker.reserveObject(caller, asked));
       const { uploadId } = await deps.objects.createMultipartUpload(`${connection}/${body.key}`, {
         httpMetadata: { contentType: body.contentType ?? "application/octet-stream" },
       });
@@ -82,8 +85,11 @@ export function uploadRoutes({ guarded }: Routes): void {
           detail: `part must be 1 to ${MAX_PARTS}`,
           errors: [{ field: "part", message: `must be 1 to ${MAX_PARTS}` }],
         });
-      const { body } = knownLength(call.request, MAX_PUT_BYTES, "Use smaller parts.");
-      const stored = await known(multipart(call).uploadPart(n, body));
+      const { body, bytes } = knownLength(call.request, MAX_PUT_BYTES, "Use smaller parts.");
+      const { key } = decodeId(call.params.id);
+      const id = `${await reservedAs(call.params.id)}${n}`;
+      given(await call.tracker.reserveObject(call.caller, { id, key, bytes, keepSeconds: UNFINISHED_SECONDS }));
+      const stored = await refusals(multipart(call).uploadPart(n, body));
       return json(200, { part: n, etag: stored.etag });
     },
   );
@@ -95,16 +101,27 @@ export function uploadRoutes({ guarded }: Routes): void {
       path: `${upload}/complete`,
       tag,
       summary: "Put the parts together",
-      description: "Only now is there an object under the key.",
+      description: "Only now is there an object under the key. With `If-None-Match: *` nothing is replaced.",
       scope: "transfers:write",
       body: CompleteRequest,
-      answers: { 201: { description: "Stored.", schema: ObjectSummary } },
+      answers: {
+        201: { description: "Stored.", schema: ObjectSummary },
+        409: { description: "A transfer to this key is under way." },
+        412: { description: "There is something under this key already." },
+      },
     },
     async (call) => {
       await requireScope(call, "transfers:write");
       const parts = call.body.parts.map(({ part, etag }) => ({ partNumber: part, etag }));
-      const stored = await known(multipart(call).complete(parts));
       const { key } = decodeId(call.params.id);
+      const before = await call.deps.objects.head(`${call.connection}/${key}`);
+      if (before !== null && call.request.headers.get("if-none-match")?.trim() === "*")
+        throw new Problem("precondition_failed", { detail: "There is something under this key already." });
+      const id = await reservedAs(call.params.id);
+      given(await call.tracker.reserveObject(call.caller, { id: `${id}0`, key, bytes: 0, keepSeconds: 60 }));
+      const stored = await refusals(multipart(call).complete(parts));
+      const bytes = stored.size - (before?.size ?? 0);
+      await tellChange(call, { id, key, objects: before === null ? 1 : 0, bytes });
       const location = `/v1/connections/${call.connection}/objects/${key.split("/").map(encodeURIComponent).join("/")}`;
       return json(201, summaryOf(call.connection, stored), { etag: stored.httpEtag, location });
     },
@@ -122,7 +139,9 @@ export function uploadRoutes({ guarded }: Routes): void {
     },
     async (call) => {
       await requireScope(call, "transfers:write");
-      await known(multipart(call).abort());
+      await refusals(multipart(call).abort());
+      const { key } = decodeId(call.params.id);
+      await tellChange(call, { id: await reservedAs(call.params.id), key, objects: 0, bytes: 0 });
       return noContent();
     },
   );
@@ -137,6 +156,9 @@ type UploadRef = z.infer<typeof UploadRef>;
  */
 const encodeId = (ref: UploadRef): string => toBase64Url(utf8(JSON.stringify(ref)));
 
+/** Under which the room of an upload's parts is kept: each part is below it. */
+const reservedAs = async (id: string): Promise<string> => `upload/${(await sha256Hex(utf8(id))).slice(0, 32)}/`;
+
 function decodeId(id: string): UploadRef {
   try {
     const bytes = fromBase64(id.replaceAll("-", "+").replaceAll("_", "/"));
@@ -149,30 +171,4 @@ function decodeId(id: string): UploadRef {
 function multipart({ deps, connection, params }: Call<unknown, unknown, { id: string }>): R2MultipartUpload {
   const { key, uploadId } = decodeId(params.id);
   return deps.objects.resumeMultipartUpload(`${connection}/${key}`, uploadId);
-}
-
-/** R2 says what is wrong by a number at the end of its message. */
-const R2_REFUSALS: Record<string, Problem> = {
-  10011: new Problem("invalid", {
-    detail: `Every part but the last must have at least ${MIN_PART_BYTES} bytes.`,
-    errors: [{ field: "/parts", message: "has a part that is too small" }],
-  }),
-  10024: new Problem("not_found"),
-  10025: new Problem("invalid", {
-    detail: "A part is missing or has another etag; give back what sending it answered.",
-    errors: [{ field: "/parts", message: "names a part that is not there" }],
-  }),
-  10048: new Problem("invalid", {
-    detail: "All parts but the last must have the same size.",
-    errors: [{ field: "/parts", message: "are not of the same size" }],
-  }),
-};
-
-async function known<T>(step: Promise<T>): Promise<T> {
-  try {
-    return await step;
-  } catch (error) {
-    const code = /\((\d{5})\)$/.exec(error instanceof Error ? error.message : "")?.[1];
-    throw (code !== undefined && R2_REFUSALS[code]) || error;
-  }
 }

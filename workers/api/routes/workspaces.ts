@@ -1,4 +1,6 @@
 /** Chat workspaces, for the operator; and the people in them who may use a connection, for its owner. */
+
+import { slackManifest } from "../../../shared/chat/slack-manifest.ts";
 import {
   ChatCode,
   ChatCodeRequest,
@@ -82,6 +84,22 @@ export function workspaceRoutes({ guarded }: Routes): void {
       answers: { 200: { description: "The newest thousand.", schema: pageOf(WorkspaceLink) } },
     },
     async ({ deps, params }) => json(200, given(await deps.poller.workspaceLinks(knownWorkspace(params.w)))),
+  );
+
+  guarded(
+    {
+      id: "getSlackManifest",
+      method: "get",
+      path: `${workspace}/slack-manifest`,
+      tag,
+      summary: "The Slack app of a workspace, to be pasted into Slack",
+      description: "Before the workspace is made: Slack shows the secrets for it when the app is there.",
+      scope: "admin",
+      answers: {
+        200: { description: "An app manifest.", schema: z.record(z.string(), z.unknown()) },
+      },
+    },
+    ({ params, publicUrl }) => json(200, slackManifest(publicUrl, knownWorkspace(params.w))),
   );
 
   guarded(

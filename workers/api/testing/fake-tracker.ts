@@ -19,7 +19,6 @@ import type { Connection } from "../../../shared/contract/connection.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Hook, HookOutcome, InboundRequest } from "../../../shared/contract/hook.ts";
 import type { Job } from "../../../shared/contract/job.ts";
-import type { ShareLink } from "../../../shared/contract/link.ts";
 import type { Receipt } from "../../../shared/contract/receipt.ts";
 import type { Answer, Idempotency, Page, Refusal, VerifiedInbound } from "../../../shared/contract/rpc.ts";
 import type { Delivery, Subscription } from "../../../shared/contract/subscription.ts";
@@ -27,6 +26,7 @@ import type { Transfer } from "../../../shared/contract/transfer.ts";
 import { newId } from "../../../shared/ids.ts";
 import type { Tracker } from "../deps.ts";
 import { EXAMPLE } from "../examples.ts";
+import { FakeShelf } from "./fake-shelf.ts";
 
 export const AT = "2026-11-22T12:00:00.000Z";
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
@@ -39,7 +39,7 @@ interface StoredHook {
   secrets: string[];
 }
 
-export class FakeTracker implements Tracker {
+export class FakeTracker extends FakeShelf implements Tracker {
   readonly name: string;
   exists = false;
   readonly heldKeys = new Map<string, Key>();
@@ -47,7 +47,6 @@ export class FakeTracker implements Tracker {
   readonly identities = new Map<string, IdentityRequest>();
   readonly heldJobs = new Map<string, Job>();
   readonly heldTransfers = new Map<string, Transfer>();
-  readonly heldLinks = new Map<string, ShareLink>();
   readonly heldHooks = new Map<string, StoredHook>();
   readonly heldVersions = new Map<string, Hook[]>();
   readonly heldSubscriptions = new Map<string, Subscription>();
@@ -60,6 +59,7 @@ export class FakeTracker implements Tracker {
   socket: { url: string; caller: string; webSocket: WebSocket } | undefined;
 
   constructor(name: string) {
+    super();
     this.name = name;
   }
 
@@ -250,18 +250,6 @@ export class FakeTracker implements Tracker {
     if (found.value.status !== "stored") return { ok: false, code: "conflict", detail: `It is ${found.value.status}.` };
     return ok({ receipt: EXAMPLE.receipt as Receipt, jws: "e30.e30.c2ln", keysUrl: "https://firewatch.test/keys" });
   };
-
-  addLink: Tracker["addLink"] = async (caller, { key, etag }) =>
-    this.#for(caller, "transfers:write", () => {
-      const { url: _, ...example } = EXAMPLE.newLink;
-      const link: ShareLink = { ...example, id: idOf("lnk"), key, ...(etag && { etag }) };
-      this.heldLinks.set(link.id, link);
-      return ok({ link, token: `token-of-${link.id}` });
-    });
-  links: Tracker["links"] = async (caller) =>
-    this.#for(caller, "transfers:read", () => pageOf(this.heldLinks.values()));
-  removeLink: Tracker["removeLink"] = async (caller, id) =>
-    this.#removed(caller, "transfers:write", this.heldLinks, id);
 
   // Events and callbacks
   events: Tracker["events"] = async (caller, { after = 0, job }) =>

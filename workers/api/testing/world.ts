@@ -66,6 +66,10 @@ export async function createWorld(change: Partial<Deps> = {}) {
       const found = await tracker(connection).job(caller, job);
       return found.ok ? { ok: true, value: `${tail} lines of ${stream}` } : found;
     },
+    machine: async (connection, caller) => {
+      const admitted = tracker(connection).admit(caller, "jobs:read");
+      return admitted.ok ? { ok: true, value: { items: [] } } : admitted;
+    },
     systems: async (connection, caller) => {
       const admitted = tracker(connection).admit(caller, "jobs:read");
       return admitted.ok
