@@ -1,5 +1,5 @@
 /** What one file from the HPC side costs in operations, as a formula. `test/tracker/file-cost.test.ts` holds it against a count. */
-import { partBytesFor } from "../workers/transfer/parts.ts";
+import { partBytesFor } from "../shared/contract/cut.ts";
 
 export interface FileOperations {
   parts: number;

@@ -8,7 +8,7 @@ import { webCodecs } from "./files/archives.ts";
 import { memoryVolume } from "./files/memory-volume.ts";
 import type { FileSystem, Host, JobRow } from "./host.ts";
 import { jobEnvironment } from "./scheduler/environment.ts";
-import { fakeExecutor } from "./scheduler/fake-executor.ts";
+import { type FakeExecutorOptions, fakeExecutor } from "./scheduler/fake-executor.ts";
 import type { JobRecord, Machine } from "./scheduler/records.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { memoryStore, type Store } from "./store.ts";
@@ -20,6 +20,8 @@ export interface MemoryHostOptions {
   /** Jobs and ids live here; give the same one again to restart the controller. */
   store?: Store;
   machine?: Partial<Machine>;
+  /** What scripts do beside their `#FAKE` lines; default nothing. */
+  shell?: FakeExecutorOptions["shell"];
   startDelayMs?: number;
   completingMs?: number;
   minJobAgeMs?: number;
@@ -101,6 +103,7 @@ export async function memoryHost(options: MemoryHostOptions = {}): Promise<Memor
       seatOf: (user) => host.as(user),
       environmentOf,
       killWaitMs: options.killWaitMs ?? 30_000,
+      ...(options.shell === undefined ? {} : { shell: options.shell }),
       started: (job, environment) => environments.set(String(job.id), environment),
     }),
     machine,

@@ -100,12 +100,21 @@ export const JobInput = z
   .refine((i) => (i.key === undefined) !== (i.url === undefined), "needs exactly one of key and url")
   .openapi("JobInput");
 
-export const VerifyMode = z.enum(["hash", "manifest", "size"]);
+/** Absent: `hash` up to 1 GiB where the site can do it, else `size`. Nothing is hashed on the machine that nobody asked for. */
+export const VerifyMode = z.enum(["hash", "manifest", "size"]).openapi({
+  description:
+    "How the copy is to be proven: by the file's SHA-256 (at most 1 GiB), by hashes of all its parts that the HPC side makes (the job itself as it ends, else a small job), or by size and time. What was asked for is given, or the transfer fails. Default: hash where it can be done, else size.",
+});
 
 export const JobOutput = z
   .strictObject({
-    path: HpcPath,
-    key: ObjectKey.optional(),
+    path: HpcPath.openapi({
+      description:
+        "A file; with wildcards (`*`, `?`, `[a-c]`) every file that matches when the job has ended; with a slash at its end a directory, as one tar.gz.",
+    }),
+    key: ObjectKey.optional().openapi({
+      description: "The object's key; what stands before the names of all matches where the path has wildcards.",
+    }),
     when: z.enum(["success", "failure", "always"]).optional(),
     verify: VerifyMode.optional(),
     overwrite: z.boolean().optional(),

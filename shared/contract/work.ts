@@ -38,6 +38,8 @@ export interface CopyWork {
   objectKey: string;
   /** From `stat` before staging. */
   expectedBytes: number;
+  /** The link leads to this piece of the file only. Its parts are copied, and `copied` speaks of them. */
+  piece?: { from: number; bytes: number };
   /** Fixed at the first start; every later invocation goes on with these. */
   upload?: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string };
   /** Parts already stored. */

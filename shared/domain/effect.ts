@@ -16,9 +16,13 @@ export type EffectState = (typeof EFFECT_STATES)[number];
 export const FAR_EFFECTS = [
   "submit",
   "cancel",
+  "list",
+  "compress",
   "stage",
   "release",
   "verify",
+  "hash",
+  "split",
   "tidy",
   "prepare",
   "upload",
@@ -29,6 +33,9 @@ export const BYTE_EFFECTS = ["copy", "complete", "abort", "put_empty", "inspect"
 export type FarEffect = (typeof FAR_EFFECTS)[number];
 export type ByteEffect = (typeof BYTE_EFFECTS)[number];
 export type EffectKind = FarEffect | ByteEffect;
+
+/** Small jobs of ours, see `workers/poller/errands.ts`. */
+export const isErrand = (kind: EffectKind): kind is "hash" | "split" => kind === "hash" || kind === "split";
 
 export const isByteEffect = (kind: EffectKind): kind is ByteEffect =>
   (BYTE_EFFECTS as readonly string[]).includes(kind);
@@ -45,9 +52,13 @@ export const EFFECT_STEPS = {
 export const DEADLINE_MS: Record<EffectKind, number> = {
   submit: 90_000,
   cancel: 90_000,
+  list: 120_000,
+  compress: 120_000,
   stage: 120_000,
   release: 90_000,
   verify: 120_000,
+  hash: 90_000,
+  split: 90_000,
   tidy: 90_000,
   prepare: 120_000,
   upload: 120_000,
@@ -67,9 +78,13 @@ export const DEADLINE_MS: Record<EffectKind, number> = {
 export const REQUESTS: Record<EffectKind, number> = {
   submit: 4,
   cancel: 3,
+  list: 2,
+  compress: 4,
   stage: 4,
   release: 1,
-  verify: 2,
+  verify: 3,
+  hash: 4,
+  split: 4,
   tidy: 2,
   prepare: 4,
   upload: 5,
@@ -87,12 +102,15 @@ export const REQUESTS: Record<EffectKind, number> = {
 
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
- * A submission, a staging, an upload and a file job leave something behind that a second one would double or undo.
+ * Submissions (of people's jobs, and of ours that pack, hash and cut), stagings, uploads and file jobs leave something behind
+ * that a second one would double or undo.
  */
 export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" | "refused" {
   if (retry === "never") return "refused";
   if (retry === "later") return "again";
-  return kind === "submit" || kind === "stage" || kind === "upload" || kind === "file_job" ? "check" : "again";
+  return (["submit", "compress", "stage", "hash", "split", "upload", "file_job"] as EffectKind[]).includes(kind)
+    ? "check"
+    : "again";
 }
 
 /** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */

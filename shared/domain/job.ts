@@ -37,6 +37,8 @@ export interface JobRecord {
   schedulerName?: string;
   /** Whether that name finds the job again after a lost answer. */
   tagged: boolean;
+  /** Its script hashes its outputs when it ends, see `firecrest/manifest.ts`. */
+  manifest?: boolean;
   watched?: boolean;
   /** A file operation that the site runs as a job; see `file-operation.ts` for its life. */
   operation?: FileOperation;

@@ -1,16 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LINK_STATES, TRANSFER_STATUSES } from "../contract/states.ts";
-import {
-  HASH_MAX_BYTES,
-  judge,
-  LINK_STEPS,
-  linkMoved,
-  moved,
-  proofFor,
-  TRANSFER_STEPS,
-  type TransferRecord,
-  viewTransfer,
-} from "./transfer.ts";
+import { LINK_STEPS, linkMoved, moved, TRANSFER_STEPS, type TransferRecord, viewTransfer } from "./transfer.ts";
 
 const T0 = 1_800_000_000_000;
 const transferIn = (facts: Partial<TransferRecord> = {}): TransferRecord => ({
@@ -68,28 +58,6 @@ describe("a link", () => {
   it("keeps the date of its end", () => {
     const record = linkMoved(transferIn({ link: { state: "owed", expiresAt: T0 + 9 } }), "expires", T0).record;
     expect(viewTransfer(record, "c").link).toEqual({ state: "expires", expiresAt: new Date(T0 + 9).toISOString() });
-  });
-});
-
-describe("proof", () => {
-  it("is the hash up to 1 GiB, size and time above, or what was asked for", () => {
-    expect(proofFor({}, HASH_MAX_BYTES)).toBe("hash");
-    expect(proofFor({}, HASH_MAX_BYTES + 1)).toBe("size");
-    expect(proofFor({ verify: "size" }, 1)).toBe("size");
-    expect(proofFor({ verify: "hash" }, 1)).toBe("hash");
-  });
-
-  const record = { size: 3, mtime: 7, sha256: "aa" };
-  it("holds when the hashes agree, whatever the times say", () => {
-    expect(judge(record, { size: 3, mtime: 8, sha256: "aa" }, 3)).toEqual({ ok: true, proof: "hash" });
-  });
-  it("fails when the hashes differ or bytes are missing", () => {
-    expect(judge(record, { size: 3, mtime: 7, sha256: "bb" }, 3)).toEqual({ ok: false, why: "hash_differs" });
-    expect(judge(record, { size: 3, mtime: 7, sha256: "aa" }, 2)).toEqual({ ok: false, why: "size_differs" });
-  });
-  it("falls back to size and time where the site could not hash, and says so", () => {
-    expect(judge(record, { size: 3, mtime: 7 }, 3)).toEqual({ ok: true, proof: "size" });
-    expect(judge(record, { size: 3, mtime: 8 }, 3)).toEqual({ ok: false, why: "changed_meanwhile" });
   });
 });
 

@@ -11,6 +11,7 @@ import type { LinkState, Proof, TransferStatus } from "../contract/states.ts";
 import { isEndedTransfer } from "../contract/states.ts";
 import type { Transfer } from "../contract/transfer.ts";
 import type { Announcement } from "./job.ts";
+import { type Pieces, pieceName } from "./pieces.ts";
 
 /** What the Tracker stores of a transfer. Times in ms since the epoch. */
 export interface TransferRecord {
@@ -38,6 +39,10 @@ export interface TransferRecord {
   /** From `stat` before staging. */
   size?: number;
   mtime?: number;
+  /** What the path was, as long as it stands for all files that match it. */
+  pattern?: string;
+  /** The archive that is made of a directory, and staged in its place; removed afterwards. */
+  archive?: string;
   /** The symlink that was made so that FirecREST can stage an awkward name; removed afterwards. */
   symlink?: string;
   upload?: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string };
@@ -49,6 +54,12 @@ export interface TransferRecord {
   source?: { etag?: string; spooled?: boolean; uploadId?: string };
   /** Of an upload: the target was looked at, and what is there from now on is ours. */
   mayWrite?: boolean;
+  /** How it comes, where it is larger than what the site can stage. */
+  pieces?: Pieces;
+  /** The effect that makes a manifest for it: a small job of ours (`workers/poller/errands.ts`). */
+  errand?: string;
+  /** How often wrong parts were copied again from this staging. */
+  recopied?: number;
   /** How often the file was staged again because the link died or the file changed. */
   restaged: number;
   /** How many stagings were sent, answered by nothing that counts, and then not found at the site. */
@@ -63,10 +74,10 @@ export interface TransferStep {
   changed: boolean;
 }
 
-/** Whole-file hashing needs one invocation in order: above this, parts are copied in any order. */
-export const HASH_MAX_BYTES = 1024 ** 3;
 /** A file that changes or a link that dies is staged again at most this often. */
 export const RESTAGE_MAX = 2;
+/** Parts that came out wrong are copied again from the same link at most this often; then the file is staged again. */
+export const RECOPY_MAX = 1;
 /** Requests to stage that come to nothing are made again this often, over about two hours. */
 export const LOST_STAGINGS_MAX = 30;
 
@@ -76,11 +87,20 @@ export const TRANSFER_STEPS = {
   staging: ["staged", "copying", "failed", "cancelled"],
   staged: ["copying", "staging", "failed", "cancelled"],
   copying: ["verifying", "staging", "failed", "cancelled"],
-  verifying: ["stored", "staging", "failed", "cancelled"],
+  verifying: ["stored", "copying", "staging", "failed", "cancelled"],
   stored: [],
   failed: [],
   cancelled: [],
 } as const satisfies Record<TransferStatus, readonly TransferStatus[]>;
+
+/** The file that is fetched. */
+export const sourceOf = ({ path, archive }: Pick<TransferRecord, "path" | "archive">): string => archive ?? path;
+
+/** What the site is asked to stage for it: a piece, a link, or the file itself. */
+export const stagedOf = (record: TransferRecord): string =>
+  record.pieces === undefined
+    ? (record.symlink ?? sourceOf(record))
+    : `${record.pieces.directory}/${pieceName(record.pieces.at)}`;
 
 const ANNOUNCED: Partial<Record<TransferStatus, Announcement["type"]>> = {
   staged: "transfer.staged",
@@ -124,26 +144,6 @@ export function linkMoved(record: TransferRecord, to: LinkState, now: number, ex
   const announce: Announcement[] =
     to === "released" ? [{ type: "transfer.released" }] : unreleased ? [{ type: "transfer.unreleased" }] : [];
   return { record: { ...record, link, changedAt: now }, announce, changed: true };
-}
-
-/** The strongest proof that is asked for and possible. */
-export function proofFor(record: Pick<TransferRecord, "verify">, sizeBytes: number): Proof {
-  if (record.verify !== undefined && record.verify !== "hash") return record.verify;
-  return sizeBytes <= HASH_MAX_BYTES ? "hash" : "size";
-}
-
-/** Compares what was copied with what the site says now. */
-export function judge(
-  record: Pick<TransferRecord, "size" | "mtime" | "sha256">,
-  site: { size: number; mtime: number; sha256?: string },
-  copiedBytes: number,
-): { ok: true; proof: Proof } | { ok: false; why: "size_differs" | "hash_differs" | "changed_meanwhile" } {
-  if (copiedBytes !== site.size) return { ok: false, why: "size_differs" };
-  if (record.sha256 !== undefined && site.sha256 !== undefined) {
-    return record.sha256 === site.sha256 ? { ok: true, proof: "hash" } : { ok: false, why: "hash_differs" };
-  }
-  if (record.size !== site.size || record.mtime !== site.mtime) return { ok: false, why: "changed_meanwhile" };
-  return { ok: true, proof: "size" };
 }
 
 /** Where a file comes from, for everybody to see: a query may hold a secret. */

@@ -7,7 +7,8 @@
  * Small files take the direct route and are never staged. `stored` means: proven to be on the HPC side.
  */
 import type { Proof } from "../contract/states.ts";
-import { proofFor, type TransferRecord } from "./transfer.ts";
+import { proofFor } from "./proof.ts";
+import type { TransferRecord } from "./transfer.ts";
 
 /** What a site takes in one plain request where it does not tell. */
 const DIRECT_DEFAULT_BYTES = 1024 * 1024;

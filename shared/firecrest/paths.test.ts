@@ -100,8 +100,11 @@ describe("awkward names", () => {
     expect(needsSymlink("v2", "/d/it's")).toBe(false);
   });
 
-  it("cannot be helped by a link when the directory is awkward: the link's path is still refused", () => {
-    expect(checkPath("v1", "stage", linkBeside("/my dir/x y", "01h"))).toContain("a space");
+  it("get their link in the nearest directory above whose path is plain", () => {
+    expect(linkBeside("/d/my dir/e/x y", "01h")).toBe("/d/.fw-01h");
+    expect(linkBeside("/my dir/x", "01h")).toBe("/.fw-01h");
+    for (const path of ["/d/my dir/e/x y", "/my dir/x"])
+      expect(checkPath("v1", "stage", linkBeside(path, "01h"))).toBeUndefined();
   });
 });
 

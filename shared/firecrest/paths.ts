@@ -115,9 +115,14 @@ export function needsSymlink(api: Api, path: string): boolean {
   return checkPath(api, "symlink", path) === undefined && checkPath(api, "stage", path) !== undefined;
 }
 
-/** The link through which an awkwardly named file is staged. Its directory must be of the bare class itself. */
+/**
+ * The link through which an awkwardly named file is staged: beside it, or where its directory is awkward too, in the nearest
+ * one above whose own path is plain.
+ */
 export function linkBeside(path: string, id: string): string {
-  return `${path.slice(0, path.lastIndexOf("/") + 1)}.fw-${id}`;
+  const directories = path.split("/").slice(0, -1);
+  const awkward = directories.findIndex((segment) => NOT_BARE.test(segment));
+  return `${(awkward === -1 ? directories : directories.slice(0, awkward)).join("/")}/.fw-${id}`;
 }
 
 export type Resolved = { ok: true; path: string } | { ok: false; message: string };

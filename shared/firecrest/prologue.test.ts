@@ -1,12 +1,13 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { manifestName, manifestScript, parseManifest } from "./manifest.ts";
+import { MAX_OBJECT_BYTES, partBytesFor } from "../contract/cut.ts";
+import { cutFunction, manifestName, manifestScript, parseManifest, splitScript } from "./manifest.ts";
 import { composeScript, type ScriptRequest } from "./script.ts";
 
 const TAG = "0123456789abc";
@@ -147,19 +148,19 @@ describe.each(SHELLS)("in %s", (shell) => {
   ])("the exit trap keeps the status of %j", (body, status) => {
     rmSync(join(folder, manifestName(TAG)), { force: true });
     writeFileSync(join(folder, "out"), "hello");
-    const result = run(shell, compose(shell, body, { manifest: { paths: ["out"], partBytes: 4 } }));
+    const result = run(shell, compose(shell, body, { manifest: { paths: ["out"] } }));
     expect(result.status).toBe(status);
     expect(parseManifest(readFileSync(join(folder, manifestName(TAG)), "utf8"), TAG)?.files).toHaveLength(1);
   });
 
   it("a manifest that cannot be made changes no exit status, under set -e neither", () => {
-    const manifest = { paths: ["out"], partBytes: 4 };
+    const manifest = { paths: ["out"] };
     expect(run(shell, compose(shell, "set -eu\nPATH=/nonexistent\nexit 5", { manifest })).status).toBe(5);
   });
 
   it("the script's own trap, or an exec, takes ours away and nothing breaks", () => {
     rmSync(join(folder, manifestName(TAG)), { force: true });
-    const manifest = { paths: ["out"], partBytes: 4 };
+    const manifest = { paths: ["out"] };
     expect(run(shell, compose(shell, "trap 'exit 4' EXIT", { manifest })).status).toBe(4);
     expect(run(shell, compose(shell, "exec sh -c 'exit 6'", { manifest })).status).toBe(6);
     expect(existsSync(join(folder, manifestName(TAG)))).toBe(false);
@@ -169,28 +170,75 @@ describe.each(SHELLS)("in %s", (shell) => {
 describe("the manifest", () => {
   const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
+  const MIB = 1024 * 1024;
+  const manifestOf = (paths: string[]) => {
+    expect(run("/bin/sh", manifestScript({ tag: TAG, paths })).status).toBe(0);
+    return parseManifest(readFileSync(join(folder, manifestName(TAG)), "utf8"), TAG);
+  };
+
   it("holds size, mtime and the hashes of each part and the whole, for plain and awkward names", () => {
-    const big = Buffer.alloc(1_000_000, "0123456789");
+    const big = Buffer.alloc(70 * MIB + 1, "0123456789");
     const files = { "out.bin": big, "it's $(a) name\n": Buffer.from("x"), empty: Buffer.alloc(0) };
     for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
-    const paths = [join(folder, "out.bin"), "it's $(a) name\n", "empty", "absent", "."];
-    const script = manifestScript({ tag: TAG, paths, partBytes: 300_000 });
-    expect(run("/bin/sh", script).status).toBe(0);
-    const manifest = parseManifest(readFileSync(join(folder, manifestName(TAG)), "utf8"), TAG);
+    const manifest = manifestOf([join(folder, "out.bin"), "it's $(a) name\n", "empty", "absent", "."]);
     expect(manifest?.files.map((f) => [f.path, f.size, f.sha256])).toEqual([
-      [join(folder, "out.bin"), 1_000_000, sha256(big)],
+      [join(folder, "out.bin"), big.length, sha256(big)],
       ["it's $(a) name\n", 1, sha256(Buffer.from("x"))],
       ["empty", 0, sha256(Buffer.alloc(0))],
     ]);
     expect(manifest?.files[0]?.parts).toEqual(
-      [0, 300_000, 600_000, 900_000].map((i) => sha256(big.subarray(i, i + 300_000))),
+      [0, 32, 64].map((start) => sha256(big.subarray(start * MIB, (start + 32) * MIB))),
     );
     expect(manifest?.files[0]?.mtime).toBe(Math.floor(statSync(join(folder, "out.bin")).mtimeMs / 1_000));
     expect(existsSync(join(folder, `${manifestName(TAG)}.tmp.parts`))).toBe(false);
   });
 
+  it("cuts files of every size as the copy cuts them", () => {
+    const sizes = [
+      ...[0, 1, 32 * MIB, 4096 * MIB - 1, 4096 * MIB, 4096 * MIB + 1, 5e9, 640_000 * MIB, 640_000 * MIB + 1],
+      ...[MAX_OBJECT_BYTES, MAX_OBJECT_BYTES - 1, 2 ** 42 + 12_345],
+      ...fc.sample(fc.integer({ min: 0, max: MAX_OBJECT_BYTES }), 50),
+    ];
+    for (const shell of SHELLS) {
+      const script = [...cutFunction(), ...sizes.map((size) => `_fw_cut ${size}; echo "$_fw_part"`)].join("\n");
+      const printed = run(shell, `${script}\n`).stdout.toString().trim().split("\n").map(Number);
+      expect(printed).toEqual(sizes.map(partBytesFor));
+    }
+  });
+
+  it("lists what the shell finds for a pattern, which is never read as anything else", () => {
+    for (const directory of ["runs", "runs/1", "runs/2 b"]) mkdirSync(join(folder, directory), { recursive: true });
+    for (const name of ["1/a.nc", "2 b/$(touch pwned).nc", "2 b/b.txt", "1/.c.nc"])
+      writeFileSync(join(folder, "runs", name), name);
+    mkdirSync(join(folder, "runs/1/d.nc"), { recursive: true });
+    const listed = manifestOf(["runs/*/*.nc", "none-*", "runs/[!1]*/?.txt", "$(touch pwned)*"])?.files;
+    expect(listed?.map(({ path }) => path)).toEqual(["runs/1/a.nc", "runs/2 b/$(touch pwned).nc", "runs/2 b/b.txt"]);
+    expect(existsSync(join(folder, "pwned"))).toBe(false);
+  });
+
+  it("comes with the pieces of a file that is cut, or with an error where it cannot be", () => {
+    const big = Buffer.alloc(MIB + 3, "0123456789");
+    const from = join(folder, "it's big");
+    writeFileSync(from, big);
+    const directory = join(folder, ".fw-x.pieces");
+    for (const shell of SHELLS) {
+      rmSync(directory, { recursive: true, force: true });
+      const script = splitScript({ tag: TAG, path: from, directory, pieceBytes: MIB / 2 });
+      expect(run(shell, script).status).toBe(0);
+      const pieces = ["0000", "0001", "0002"].map((name) => readFileSync(join(directory, name)));
+      expect(Buffer.concat(pieces).equals(big)).toBe(true);
+      expect(pieces.map(({ length }) => length)).toEqual([MIB / 2, MIB / 2, 3]);
+      const text = readFileSync(join(folder, manifestName(TAG)), "utf8");
+      expect(parseManifest(text, TAG)?.files.map(({ path, sha256: hash }) => [path, hash])).toEqual([
+        [from, sha256(big)],
+      ]);
+      const nowhere = splitScript({ tag: TAG, path: `${from}-not`, directory, pieceBytes: MIB });
+      expect(run(shell, nowhere).status).not.toBe(0);
+    }
+  });
+
   it("is refused when it is incomplete, another job's, or nonsense", () => {
-    const whole = `firewatch-manifest 1 ${TAG} 8\nfile YQ== 3 100 ${"a".repeat(64)}\npart ${"b".repeat(64)}\nend\n`;
+    const whole = `firewatch-manifest 1 ${TAG}\nfile YQ== 3 100 33554432 ${"a".repeat(64)}\npart ${"b".repeat(64)}\nend\n`;
     expect(parseManifest(whole, TAG)?.files).toHaveLength(1);
     expect(parseManifest(whole, "another000000")).toBeUndefined();
     expect(parseManifest(whole.replace("end\n", ""), TAG)).toBeUndefined();
@@ -198,6 +246,8 @@ describe("the manifest", () => {
     expect(parseManifest(whole.replace("file", "rile"), TAG)).toBeUndefined();
     expect(parseManifest("", TAG)).toBeUndefined();
     expect(parseManifest(whole.replace(/part.*\n/, ""), TAG)?.files).toEqual([]);
+    // Cut otherwise than the copy: its parts say nothing.
+    expect(parseManifest(whole.replace("33554432", "8388608"), TAG)?.files).toEqual([]);
   });
 });
 

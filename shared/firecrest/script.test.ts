@@ -40,7 +40,7 @@ const GOLDEN: Record<string, Partial<ScriptRequest>> = {
   env: { env: { GREETING: 'say "hi" to $USER\n', EMPTY: "", UNICODE: "Zürich ☃" } },
   "ping-and-manifest": {
     ping: "https://fw.example/v1/pings/abc?t=1",
-    manifest: { paths: ["out/a b.nc", "/scratch/it's"], partBytes: 8_388_608 },
+    manifest: { paths: ["out/a b.nc", "/scratch/it's", "run-*/[a-c]?.nc"] },
   },
   "only-a-header": { script: "#!/bin/sh\n#SBATCH -n 1" },
   "comments-and-blanks-before-the-command": {
@@ -73,7 +73,7 @@ describe("a composed script", () => {
 
   it("never holds a value from outside as text", () => {
     const nasty = "\n#SBATCH --partition=evil\n$(touch /tmp/x)`id`';";
-    const { script = "" } = composed({ env: { A: nasty }, manifest: { paths: [`/a/${nasty}`], partBytes: 8 } });
+    const { script = "" } = composed({ env: { A: nasty }, manifest: { paths: [`/a/${nasty}`] } });
     expect(script).not.toMatch(/evil|touch|`id`/);
   });
 
@@ -255,7 +255,7 @@ describe("a shell that is no login shell", () => {
 
 describe("the exit trap", () => {
   it("is left out of scripts that are no shell scripts, and the manifest out of arrays", () => {
-    const work = { ping: "https://fw.example/p", manifest: { paths: ["a"], partBytes: 8 } };
+    const work = { ping: "https://fw.example/p", manifest: { paths: ["a"] } };
     const python = composed({ ...work, script: "#!/usr/bin/python3\nimport os\n" });
     expect([python.manifest, python.script?.includes("_fw_")]).toEqual([false, false]);
     const array = composed({ ...work, script: "#!/bin/bash -l\n#SBATCH -a 1-3\necho\n" });

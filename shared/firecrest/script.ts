@@ -37,7 +37,7 @@ export interface ScriptRequest {
   /** POSTed to by the job's EXIT trap. */
   ping?: string;
   /** Outputs that the job's EXIT trap shall hash. */
-  manifest?: { paths: string[]; partBytes: number };
+  manifest?: { paths: string[] };
 }
 
 export interface ComposedScript {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Seat } from "../../local/firecrest/host.ts";
 import { slurmHost } from "../../local/firecrest/slurm-host.ts";
@@ -125,6 +126,34 @@ onSlurm("Firewatch on a real Slurm", (cluster) => {
               undefined,
             "the release of the link",
           );
+      });
+
+      it("brings outputs by pattern and by directory, proven by hashes that jobs make, and leaves nothing", async () => {
+        const id = await submit("mkdir -p out/sub; for n in 1 2; do echo $n > out/$n.csv; done; echo x > out/sub/x", {
+          outputs: [
+            { path: "out/*.csv", key: "table", verify: "manifest" },
+            // Hashed by a small job: the archive is not there when the job ends.
+            { path: "out/", key: "all.tar.gz", verify: "manifest" },
+          ],
+        });
+        const { outputs } = await settle(id);
+        const transfers = await Promise.all(
+          outputs.map(async ({ transferId }) => (await firewatch.call("GET", `transfers/${transferId}`)).body),
+        );
+        expect(transfers.map(({ key, status, proof }) => `${status} ${key} ${proof}`)).toEqual([
+          "stored table/1.csv manifest",
+          "stored table/2.csv manifest",
+          "stored all.tar.gz manifest",
+        ]);
+        const rows = await seat.jobs.accounting({});
+        expect(rows.filter(({ name }) => name.startsWith("fw-hash.")).every(({ state }) => state === "COMPLETED")).toBe(
+          true,
+        );
+        const directory = dirname(dirname(transfers[0].path));
+        await eventually(
+          async () => (await readdir(directory)).every((name) => !name.startsWith(".fw-")) || undefined,
+          "the removal of what Firewatch made",
+        );
       });
 
       it("ends an array once, when the last of its elements has ended", async () => {

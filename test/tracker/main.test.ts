@@ -115,22 +115,6 @@ describe("the main job", () => {
       expect(world.owed()).toBe(0);
       expect(await world.objectKeys()).toEqual([]);
     }));
-
-  it("carries a file with an awkward name through a symlink, and removes the link", () =>
-    inWorld(async (world) => {
-      const { id, outputs } = await world.submit({
-        script: "#!/bin/bash -l\n#FAKE write a~b[1].txt hello\n",
-        outputs: [{ path: "a~b[1].txt", key: "awkward" }],
-      });
-      await world.until(settled(world, id));
-      await world.until(paid(world));
-      await world.live(60_000);
-      expect(world.transfer(outputs[0]?.transferId ?? "")).toMatchObject({
-        status: "stored",
-        link: { state: "released" },
-      });
-      expect(world.house.rows("SELECT 1 FROM effects WHERE kind = 'tidy' AND state = 'done'")).toHaveLength(1);
-    }));
 });
 
 describe("cancelling", () => {

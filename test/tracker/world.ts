@@ -36,6 +36,7 @@ import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
 import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
+import { runOurLines } from "../support/errands-in-memory.ts";
 
 const ACTOR = { name: "admin" };
 const ORIGIN = {};
@@ -124,7 +125,7 @@ export class World {
     env: Bindings,
     { api = "v1", requestsPerMinute = 6000, site = {}, log = () => {}, skewMs = 0 }: WorldOptions = {},
   ): Promise<World> {
-    const firecrest = await createFirecrest(site);
+    const firecrest = await createFirecrest({ ...site, host: { shell: runOurLines, ...site.host } });
     const { clock } = firecrest;
     const now = () => clock.now() + skewMs;
     const queues: Queues = { commands: [], transfers: [], callbacks: [] };
@@ -346,11 +347,11 @@ export class World {
     return answer.value.job;
   }
 
-  async download(path: string, key: string): Promise<Transfer> {
+  async download(path: string, key: string, more: Partial<TransferRequest> = {}): Promise<Transfer> {
     const answer = await acceptTransfer(
       this.desk,
       ACTOR,
-      { direction: "download", system: "cluster", path, key },
+      { direction: "download", system: "cluster", path, key, ...more },
       { origin: ORIGIN },
     );
     if (!answer.ok) throw new Error(JSON.stringify(answer));
@@ -446,6 +447,16 @@ export class World {
   async object(key: string): Promise<Uint8Array | undefined> {
     const object = await this.#objects.get(`${this.house.name}/${key}`);
     return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
+  }
+
+  /** What of ours is still on the machine: every file and directory whose name is of our making, FirecREST's own aside. */
+  async leftovers(): Promise<string[]> {
+    const { files } = await this.firecrest.host.as("alice");
+    const found: string[] = [];
+    for (const root of ["/home/alice", "/scratch/alice"])
+      for (const { name } of await files.list(root, { hidden: true, recursive: true }))
+        if (/(^|\/)(\.fw-|fw-|\.f7t_)[^/]*$/.test(name)) found.push(`${root}/${name}`);
+    return found;
   }
 
   /** Unfinished multipart uploads leave no trace in a listing; what can be seen is that no object appeared. */

@@ -9,7 +9,11 @@ const jobRequest = {
   resources: { nodes: 4, timeLimitSeconds: 3600, partition: "normal" },
   env: { RUN: "42" },
   inputs: [{ key: "inputs/input.yaml", path: "input.yaml" }],
-  outputs: [{ path: "out.nc", key: "runs/42/out.nc" }],
+  outputs: [
+    { path: "out.nc", key: "runs/42/out.nc", verify: "manifest" },
+    { path: "plots/*.png", key: "runs/42/plots", when: "success" },
+    { path: "logs/", key: "runs/42/logs.tar.gz" },
+  ],
   callbacks: [{ url: "https://example.org/callbacks", events: ["job.*"] }],
   labels: { project: "climate" },
 };

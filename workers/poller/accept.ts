@@ -20,6 +20,7 @@ import type { House } from "./house.ts";
 import { beginJob, cancelInputs, inputConflicts, inputsOf, isStagingIn } from "./inputs.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { quotaRefusal } from "./objects.ts";
+import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
@@ -62,13 +63,7 @@ export async function acceptJob(
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
   const inputs = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
-  const outputs = (request.outputs ?? []).map((output) => ({
-    transferId: house.id("tr"),
-    path: output.path,
-    key: output.key ?? `jobs/${id}/${output.path.split("/").filter(Boolean).at(-1)}`,
-    status: "accepted" as const,
-    when: output.when ?? ("always" as const),
-  }));
+  const outputs = planOutputs(house, id, request);
   const record: JobRecord = {
     id,
     system: request.system,
@@ -86,6 +81,7 @@ export async function acceptJob(
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(composed.jobName === undefined ? {} : { schedulerName: composed.jobName }),
     ...(pingToken === undefined ? {} : { pingToken }),
+    ...(composed.manifest ? { manifest: true } : {}),
     ...traceOf(options.origin),
     ...(composed.arraySize === undefined ? {} : { arraySize: composed.arraySize }),
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),

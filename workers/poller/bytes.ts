@@ -1,12 +1,15 @@
 /** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
-import { moved, proofFor, type TransferRecord } from "../../shared/domain/transfer.ts";
+import { pieceRange } from "../../shared/domain/pieces.ts";
+import { proofFor } from "../../shared/domain/proof.ts";
+import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import type { House } from "./house.ts";
 import { changeUsage, quotaRefusal } from "./objects.ts";
+import { fetchPieces } from "./pieces.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
 import { beginUp, fetchStarted, finishUp, isUpEffect, partsSent } from "./up-bytes.ts";
@@ -60,6 +63,7 @@ function prepare(
       const copying =
         transfer.status === "staged" ? applyTransfer(house, moved(transfer, "copying", house.now())) : transfer;
       if (copying.status !== "copying") return undefined;
+      const proof = proofFor(transfer, transfer.size);
       const work: ByteWork = {
         kind: "copy",
         transfer: transfer.id,
@@ -70,10 +74,11 @@ function prepare(
           "SELECT n, etag FROM parts WHERE transfer = ? ORDER BY n",
           transfer.id,
         ),
-        mode: proofFor(transfer, transfer.size) === "hash" ? "hash" : "parts",
-        hashParts: false,
+        mode: proof === "hash" ? "hash" : "parts",
+        hashParts: proof === "manifest",
         segmentMs: SEGMENT_MS,
         metadata: { transferId: transfer.id },
+        ...(transfer.pieces === undefined ? {} : { piece: pieceRange(transfer.pieces, transfer.size) }),
         storageOrigins: site.config().storageOrigins ?? [],
         ...(transfer.upload === undefined ? {} : { upload: transfer.upload }),
       };
@@ -173,6 +178,10 @@ export function finishBytes(house: House, id: string, outcome: ByteOutcome): voi
     switch (outcome.kind) {
       case "copied": {
         move(house, record, "done");
+        if (transfer.pieces !== undefined) {
+          fetchPieces(house, transfer);
+          break;
+        }
         const facts: Partial<TransferRecord> = {
           copiedBytes: outcome.totalBytes,
           ...(outcome.sha256 === undefined ? {} : { sha256: outcome.sha256 }),
@@ -272,6 +281,8 @@ export function copyStaged(house: House, transferId: string): void {
     failTransfer(house, transfer, "quota_exceeded", full);
     return;
   }
-  const staged = applyTransfer(house, moved(transfer, "staged", house.now()));
+  const step = moved(transfer, "staged", house.now());
+  // Of a file in pieces the first one is news.
+  const staged = applyTransfer(house, (transfer.pieces?.at ?? 0) === 0 ? step : { ...step, announce: [] });
   if (staged.status === "staged") plan(house, "copy", transferId);
 }

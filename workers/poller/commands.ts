@@ -11,6 +11,9 @@ import { tagOf } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
+import { listMatches } from "./listing.ts";
+import { manifestOf } from "./outputs.ts";
+import { submitErrand, verify } from "./proof-work.ts";
 import { clientOf, tokenFrom } from "./site.ts";
 import { deliver, upload } from "./up-commands.ts";
 
@@ -64,15 +67,21 @@ export async function perform(work: FarWork, firecrest: Firecrest, objects: R2Bu
       case "cancel":
         await firecrest.cancel(work.system, work.schedulerId);
         return { kind: "cancelled" };
+      case "list":
+        return await listMatches(work, firecrest);
+      case "compress":
+        return await pack(work, firecrest);
       case "stage":
         return await stage(work, firecrest);
       case "verify":
         return await verify(work, firecrest);
       case "release":
         return await release(work, firecrest);
+      case "hash":
+      case "split":
+        return await submitErrand(work, firecrest);
       case "tidy":
-        if ("handle" in work) await firecrest.release(work.handle);
-        else await firecrest.files.remove(work.system, work.path).catch(ignoreMissing);
+        for (const path of work.paths) await firecrest.files.remove(work.system, path).catch(ignoreMissing);
         return { kind: "tidied" };
       case "prepare":
         return await prepare(work, firecrest);
@@ -126,6 +135,7 @@ export function submissionOf(
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
     ...(work.ping === undefined ? {} : { ping: work.ping }),
+    ...manifestOf(request),
   });
   if (!composed.ok) {
     const detail = composed.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
@@ -173,19 +183,37 @@ async function prepare({ system, jobId }: Work<"prepare">, firecrest: Firecrest)
   return { kind: "prepared", workingDirectory };
 }
 
+/** A file is told from a directory here: FirecREST would pack either. */
+async function pack(work: Work<"compress">, firecrest: Firecrest): Promise<FarOutcome> {
+  const { system, from, to } = work;
+  const { isDirectory } = await firecrest.files.stat(system, from, { dereference: true });
+  if (!isDirectory)
+    throw new FirecrestError(`${from} is no directory; leave out the slash at the end of its path`, {
+      code: "not_a_directory",
+      retry: "never",
+    });
+  const account = work.account ?? work.site.account;
+  return { kind: "packing", handle: await firecrest.fileJob(system, { op: "compress", from, to }, account) };
+}
+
 async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutcome> {
   const stat: FileStat = await firecrest.files.stat(work.system, work.path, { dereference: true });
   if (stat.isDirectory)
-    throw new FirecrestError(`${work.path} is a directory; compress it to a file first`, {
-      code: "is_a_directory",
-      retry: "never",
-    });
+    throw new FirecrestError(
+      `${work.path} is a directory; ask for it with a slash at the end of its path, and it comes as one archive`,
+      {
+        code: "is_a_directory",
+        retry: "never",
+      },
+    );
   if (stat.size === 0) return { kind: "empty", stat };
   if (work.maxBytes !== undefined && stat.size > work.maxBytes)
-    throw new FirecrestError(
-      `${work.path} has ${stat.size} bytes; the site stages at most ${work.maxBytes} in one file. Compress or split it`,
-      { code: "too_large", retry: "never" },
-    );
+    return { kind: "oversized", stat, maxBytes: work.maxBytes };
+  if (work.bytes !== undefined && stat.size !== work.bytes)
+    throw new FirecrestError(`${work.path} has ${stat.size} bytes, not the ${work.bytes} of its piece`, {
+      code: "site_error",
+      retry: "never",
+    });
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
       // An earlier attempt made it.
@@ -194,18 +222,6 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
   }
   const handle = await firecrest.stage(work.system, work.symlink ?? work.path, work.account ?? work.site.account);
   return { kind: "staging", stat, handle };
-}
-
-async function verify(work: Work<"verify">, firecrest: Firecrest): Promise<FarOutcome> {
-  const stat = await firecrest.files.stat(work.system, work.path, { dereference: true });
-  if (!work.wantsHash) return { kind: "verified", stat };
-  try {
-    return { kind: "verified", stat, sha256: await firecrest.files.checksum(work.system, work.path) };
-  } catch (error) {
-    // The site's limit for one command is a few seconds: a large file cannot be hashed there, its size and time still can.
-    if (error instanceof FirecrestError && error.code === "command_timeout") return { kind: "verified", stat };
-    throw error;
-  }
 }
 
 /** Asks the site, then asks the object store: only the second answer is a proof. */

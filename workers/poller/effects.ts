@@ -8,6 +8,7 @@ import {
   isByteEffect,
 } from "../../shared/domain/effect.ts";
 import type { FileJob, Handle } from "../../shared/firecrest/port.ts";
+import type { Errand } from "./errands.ts";
 import type { House } from "./house.ts";
 
 export interface EffectRecord {
@@ -32,6 +33,14 @@ export interface EffectRecord {
     quiet?: boolean;
     /** Of an `upload`: since when the site has tried in vain to put the file in its place. */
     stuckSince?: number;
+    /** Of a `compress`: the file that it makes. */
+    archive?: string;
+    /** Of a `hash` or `split`: the small job that it is. */
+    errand?: Errand;
+    /** Of a `cancel`: the errand to end, where it is not the job itself. */
+    cancels?: string;
+    /** Of a `tidy`: what to remove. */
+    tidy?: { system: string; paths: string[] };
     /** Of a `file_job`: what the site is to do. */
     fileJob?: { job: FileJob; account?: string };
   };
@@ -84,7 +93,7 @@ export function plan(
   house: House,
   kind: EffectKind,
   subject: string,
-  { delayMs, ...doc }: { delayMs?: number } & Pick<EffectRecord["doc"], "uploadId" | "fileJob"> = {},
+  { delayMs = 0, ...doc }: { delayMs?: number } & Omit<Partial<EffectRecord["doc"]>, "plannedAt"> = {},
 ): string {
   const id = house.id("eff");
   const now = house.now();
@@ -95,7 +104,7 @@ export function plan(
     subject,
     JSON.stringify({ plannedAt: now, ...doc }),
   );
-  if (delayMs) house.due("effect", id, now + delayMs);
+  if (delayMs > 0) house.due("effect", id, now + delayMs);
   else hintAt(house, { id, kind, subject });
   return id;
 }
@@ -147,10 +156,13 @@ export function note(house: House, record: EffectRecord, doc: Partial<EffectReco
   if (deadline !== undefined) house.due("effect", record.id, deadline);
 }
 
+/** These clean up after what was done before: they are owed whatever becomes of their subject. */
+const OWED: readonly EffectKind[] = ["abort", "tidy", "cancel"];
+
 /** Forgets what was planned for a subject and not yet sent. Call inside `house.change`. */
 export function withdraw(house: House, subject: string): void {
   for (const record of effectsOf(house, subject)) {
-    if (record.state !== "planned") continue;
+    if (record.state !== "planned" || OWED.includes(record.kind)) continue;
     house.run("UPDATE effects SET state = 'refused' WHERE id = ?", record.id);
     house.notDue("effect", record.id);
   }

@@ -3,6 +3,7 @@ import type { JobRequest } from "../../shared/contract/job.ts";
 import type { FieldProblem } from "../../shared/contract/rpc.ts";
 import type { TransferRequest } from "../../shared/contract/transfer.ts";
 import { utf8Bytes } from "../../shared/contract/words.ts";
+import { shapeOf } from "../../shared/domain/output.ts";
 import { checkPath, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
 import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
@@ -10,11 +11,10 @@ import { tagOf } from "../../shared/ids.ts";
 import type { Desk } from "./accept.ts";
 import type { Actor } from "./access.ts";
 import type { House } from "./house.ts";
+import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
 export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
-
-const NO_MANIFEST = "manifest is not offered by this version; use hash (up to 1 GiB) or size";
 
 /** What sbatch would read of a request, and everything that is wrong with it. Changes nothing. */
 export function examineJob(
@@ -36,6 +36,7 @@ export function examineJob(
     ...(env === undefined ? {} : { env }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
     ...(pingToken === undefined ? {} : { ping: pingUrl(desk.house, id, pingToken) }),
+    ...manifestOf(request),
   });
   const problems: FieldProblem[] = [
     ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
@@ -52,9 +53,8 @@ export function transferProblems(desk: Desk, actor: Actor, request: TransferRequ
   const { api } = desk.site.config();
   const problems = systemProblems(desk, actor, request.system);
   if (request.direction === "upload") return [...problems, ...uploadProblems(desk, request)];
-  const unusable = checkPath(api, "stage", request.path);
-  if (unusable !== undefined && !needsSymlink(api, request.path)) problems.push({ field: "/path", message: unusable });
-  if (request.verify === "manifest") problems.push({ field: "/verify", message: NO_MANIFEST });
+  const unusable = sourceProblem(api, request.path);
+  if (unusable !== undefined) problems.push({ field: "/path", message: unusable });
   return problems;
 }
 
@@ -110,16 +110,10 @@ function scriptProblems({ site }: Desk, script: string | undefined): FieldProble
   return [{ field: "/script", message }];
 }
 
-/** Outputs must be stageable, as they are or through a link; relative ones are checked below a plain directory. */
-function outputProblems(request: JobRequest, api: "v1" | "v2"): FieldProblem[] {
-  return (request.outputs ?? []).flatMap(({ path, verify }, n) => {
-    if (verify === "manifest") return [{ field: `/outputs/${n}/verify`, message: NO_MANIFEST }];
-    const absolute = path.startsWith("/") ? path : `${request.workingDirectory ?? "/w"}/${path}`;
-    const problem = checkPath(api, "stage", absolute);
-    return problem === undefined || needsSymlink(api, absolute)
-      ? []
-      : [{ field: `/outputs/${n}/path`, message: problem }];
-  });
+/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
+function sourceProblem(api: Api, path: string): string | undefined {
+  if (shapeOf(path) === "directory") return directoryProblem(api, path);
+  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
 }
 
 export function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {

@@ -6,33 +6,40 @@ import type { JobRequest } from "../../shared/contract/job.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun } from "../../shared/contract/work.ts";
-import { type FarEffect, isByteEffect, REQUESTS } from "../../shared/domain/effect.ts";
+import { type FarEffect, isByteEffect, isErrand, REQUESTS } from "../../shared/domain/effect.ts";
+import { pieceRange } from "../../shared/domain/pieces.ts";
+import { sourceOf, stagedOf } from "../../shared/domain/transfer.ts";
 import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, move } from "./effects.ts";
+import type { Errand } from "./errands.ts";
 import { pingUrl } from "./examine.ts";
 import { sealForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
-import { beginOperation, logsOf } from "./operations.ts";
+import { beginOperation } from "./operations.ts";
+import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
 import type { SiteConfig } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
 import { debtRecord, transferRecord } from "./transfers.ts";
-import { sourceOf } from "./up-bytes.ts";
+import { upSource } from "./up-bytes.ts";
 
 /** What the consumer needs to carry out one effect. Holds a token source's address only: tokens come by RPC. */
 export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
-  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number }
-  | { kind: "verify"; path: string; wantsHash: boolean }
+  | { kind: "list"; pattern: string }
+  | { kind: "compress"; from: string; to: string; account?: string }
+  /** `maxBytes`: more than the site can stage at once. `bytes`: what a piece must have. */
+  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number; bytes?: number }
+  | { kind: "verify"; path: string; wantsHash: boolean; manifests: ManifestPlace[] }
+  | { kind: "hash" | "split"; id: string; errand: Errand; scheduler?: string }
   /** The link is opened for this call: a secret. `how`: see `DebtRecord`. */
   | { kind: "release"; handle: Handle; url: string; how: "ask" | "look" | "abandon" }
-  | { kind: "tidy"; path: string }
-  | { kind: "tidy"; handle: Handle }
+  | { kind: "tidy"; paths: string[] }
   | { kind: "file_job"; job: FileJob; account?: string }
   | { kind: "prepare"; jobId: string }
   | UploadWork
@@ -51,6 +58,12 @@ export type UploadWork =
       limits: SiteLimits;
     }
   | { kind: "deliver"; path: string; source: UpSource };
+
+/** Where a manifest may be, and the tag by which it is known. */
+export interface ManifestPlace {
+  directory: string;
+  tag: string;
+}
 
 export interface Failure {
   kind: "failed";
@@ -90,9 +103,13 @@ export type FarOutcome =
     }
   | { kind: "pending"; handle: Handle; workingDirectory?: string }
   | { kind: "cancelled" }
+  /** At most one path more than may be. */
+  | { kind: "listed"; count: number; paths: string[] }
+  | { kind: "packing"; handle: Handle }
   | { kind: "empty"; stat: FileStat }
+  | { kind: "oversized"; stat: FileStat; maxBytes: number }
   | { kind: "staging"; stat: FileStat; handle: Handle }
-  | { kind: "verified"; stat: FileStat; sha256?: string }
+  | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
   | { kind: "started"; handle: Handle }
@@ -145,7 +162,6 @@ export const linkBinding = (house: House, debtId: string) => ({
 function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
   const { house } = desk;
   const site: SiteConfig = desk.site.config();
-  const maxBytes = desk.site.facts()?.parameters.stagingMaxBytes;
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
@@ -159,26 +175,39 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
       return { work: { kind: "submit", site, system, jobId: id, request, ...ping } };
     }
     case "cancel": {
-      const job = jobRecord(house, record.subject);
+      const { cancels } = record.doc;
+      const job = cancels === undefined ? jobRecord(house, record.subject) : effect(house, cancels)?.doc.errand;
       return job?.schedulerId === undefined
         ? undefined
         : { work: { kind: "cancel", site, system: job.system, schedulerId: job.schedulerId } };
     }
+    case "list": {
+      const transfer = transferRecord(house, record.subject);
+      return transfer?.status !== "accepted" || transfer.pattern === undefined
+        ? undefined
+        : { work: { kind: "list", site, system: transfer.system, pattern: transfer.pattern } };
+    }
+    case "compress": {
+      const transfer = transferRecord(house, record.subject);
+      const { archive } = record.doc;
+      if (transfer?.status !== "accepted" || archive === undefined) return undefined;
+      const { system, path, account } = transfer;
+      const from = path.replace(/\/+$/, "");
+      const work: FarWork = { kind: "compress", site, system, from, to: archive };
+      return { work: account === undefined ? work : { ...work, account } };
+    }
     case "stage": {
       const transfer = transferRecord(house, record.subject);
       if (transfer === undefined || transfer.status !== "staging") return undefined;
-      const { symlink, account } = transfer;
-      return {
-        work: {
-          kind: "stage",
-          site,
-          system: transfer.system,
-          path: transfer.path,
-          ...(maxBytes === undefined ? {} : { maxBytes }),
-          ...(symlink === undefined ? {} : { symlink }),
-          ...(account === undefined ? {} : { account }),
-        },
+      const { system, symlink, account, pieces, size = 0 } = transfer;
+      const maxBytes = desk.site.facts()?.parameters.stagingMaxBytes;
+      const whole = {
+        path: sourceOf(transfer),
+        ...(symlink === undefined ? {} : { symlink }),
+        ...(maxBytes === undefined ? {} : { maxBytes }),
       };
+      const file = pieces === undefined ? whole : { path: stagedOf(transfer), bytes: pieceRange(pieces, size).bytes };
+      return { work: { kind: "stage", site, system, ...file, ...(account === undefined ? {} : { account }) } };
     }
     case "verify": {
       const transfer = transferRecord(house, record.subject);
@@ -188,10 +217,19 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
           kind: "verify",
           site,
           system: transfer.system,
-          path: transfer.path,
+          path: sourceOf(transfer),
           wantsHash: transfer.sha256 !== undefined,
+          manifests: manifestsOf(house, transfer),
         },
       };
+    }
+    case "hash":
+    case "split": {
+      const { errand } = record.doc;
+      if (errand === undefined || !isErrand(record.kind)) return undefined;
+      const scheduler = desk.site.facts()?.parameters.scheduler;
+      const work: FarWork = { kind: record.kind, site, system: errand.system, id: record.id, errand };
+      return { work: scheduler === undefined ? work : { ...work, scheduler } };
     }
     case "release": {
       const debt = debtRecord(house, record.subject);
@@ -205,13 +243,8 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
       return begun && { work: { kind: "file_job", site, ...begun } };
     }
     case "tidy": {
-      const job = jobRecord(house, record.subject);
-      const handle = job && logsOf(house, job.id);
-      if (handle !== undefined) return { work: { kind: "tidy", site, system: handle.system, handle } };
-      const transfer = transferRecord(house, record.subject);
-      return transfer?.symlink === undefined
-        ? undefined
-        : { work: { kind: "tidy", site, system: transfer.system, path: transfer.symlink } };
+      const { tidy } = record.doc;
+      return tidy === undefined ? undefined : { work: { kind: "tidy", site, system: tidy.system, paths: tidy.paths } };
     }
     case "prepare": {
       const job = jobRecord(house, record.subject);
@@ -229,7 +262,7 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
     }
     case "deliver": {
       const transfer = transferRecord(house, record.subject);
-      const source = transfer?.status === "copying" ? sourceOf(house, transfer) : undefined;
+      const source = transfer?.status === "copying" ? upSource(house, transfer) : undefined;
       return transfer === undefined || source === undefined
         ? undefined
         : { work: { kind: "deliver", site, system: transfer.system, path: transfer.path, source } };

@@ -1,9 +1,12 @@
 /** Long operations on the far side that have not ended: tasks of v1, file jobs of v2. Looked at all together. */
+import { isErrand } from "../../shared/domain/effect.ts";
 import { nextHandleLookMs } from "../../shared/domain/pace.ts";
 import type { Handle, HandleState } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
+import { packed } from "./archives.ts";
 import { copyStaged } from "./bytes.ts";
 import { type EffectRecord, effect, effectsWithHandle, move } from "./effects.ts";
+import { errandSubmission } from "./errands.ts";
 import { linkBinding } from "./far.ts";
 import { siteAnswered } from "./health.ts";
 import type { House } from "./house.ts";
@@ -81,6 +84,8 @@ async function applyHandle(desk: Desk, record: EffectRecord, state: HandleState)
     if (fresh === undefined || fresh.state !== "sent") return;
     if (fresh.kind === "stage") applyStaging(house, fresh, state, link?.expiresAt, sealedLink);
     else if (fresh.kind === "submit") applySubmission(house, fresh, state);
+    else if (isErrand(fresh.kind)) errandSubmission(house, fresh, state);
+    else if (fresh.kind === "compress") packed(house, fresh, state);
     else move(house, fresh, state.state === "failed" ? "refused" : "done");
   });
 }

@@ -14,12 +14,16 @@ import {
   viewJob,
 } from "../../shared/domain/job.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
+import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
 import { waitingFor } from "../../shared/firecrest/waiting.ts";
+import { tagOf } from "../../shared/ids.ts";
 import type { Actor } from "./access.ts";
+import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
-import { endOutputs } from "./transfers.ts";
+import { endOutputs } from "./outputs.ts";
+import { planTidy } from "./transfers.ts";
 
 export function jobRecord(house: House, id: string): JobRecord | undefined {
   const row = house.row<{ doc: string }>("SELECT doc FROM jobs WHERE id = ?", id);
@@ -91,6 +95,9 @@ export function settleJob(house: House, id: string): JobRecord {
   const step = settle(followed, house.now());
   if (step.changed || followed !== record) saveJob(house, step.record);
   tell(house, step.record, step.announce);
+  const { manifest, workingDirectory } = step.record;
+  if (step.changed && manifest === true && workingDirectory !== undefined)
+    planTidy(house, id, record.system, [`${workingDirectory}/${manifestName(tagOf(id))}`]);
   return step.record;
 }
 
@@ -140,8 +147,13 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
     ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
     ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
   }));
+  const errands = trackedErrands(house, system).map(({ since }) => ({
+    status: "queued",
+    changedAt: since,
+    doubtful: false,
+  }));
   const spending = { requestsPerMinute, lastRound: house.lastRounds.get(system) };
-  const paceAt = nextRoundAt(paced, spending, now, house.random());
+  const paceAt = nextRoundAt([...paced, ...errands], spending, now, house.random());
   const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);

@@ -15,9 +15,10 @@ import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { FileJob, Firecrest, Handle, HandleState } from "../../shared/firecrest/port.ts";
 import { type Actor, audit } from "./access.ts";
-import { type EffectRecord, effect, effectsOf, move, note, plan } from "./effects.ts";
+import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { planTidy } from "./transfers.ts";
 
 export interface OperationRequest {
   system: string;
@@ -96,7 +97,9 @@ export function operationLooked(house: House, record: EffectRecord, state: Handl
   move(house, record, state.state === "failed" ? "refused" : "done");
   apply(house, record, state);
   // The site leaves its job's log files lying in the user's directory.
-  if (house.meta("api") === "v2" && record.doc.handle?.logs !== undefined) plan(house, "tidy", record.subject);
+  const { system, logs } = record.doc.handle ?? {};
+  if (house.meta("api") === "v2" && system !== undefined && logs !== undefined)
+    planTidy(house, record.subject, system, [logs.output, logs.error]);
 }
 
 function apply(house: House, { subject }: EffectRecord, seen: SeenOperation): void {
@@ -106,10 +109,6 @@ function apply(house: House, { subject }: EffectRecord, seen: SeenOperation): vo
   const wasUnknown = job.schedulerId === undefined && next.schedulerId !== undefined;
   if (wasUnknown && next.cancelRequestedAt !== undefined && !isEndedJob(next.status)) plan(house, "cancel", subject);
 }
-
-/** The logs of an ended operation, to be removed. */
-export const logsOf = (house: House, jobId: string): Handle | undefined =>
-  effectsOf(house, jobId).find(({ kind }) => kind === "file_job")?.doc.handle;
 
 /** The site refused to start it: nothing happened. Call inside `house.change`. */
 export function operationRefused(house: House, record: EffectRecord, detail: string): void {

@@ -2,15 +2,20 @@
  * What came of effects on FirecREST: each outcome, also "no answer", ends in the same few places. Nothing here talks to
  * anybody; all of it is called inside `house.change`.
  */
-import { afterFailure, retryDelayMs } from "../../shared/domain/effect.ts";
-import { judge, moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
+import { afterFailure, isErrand, retryDelayMs } from "../../shared/domain/effect.ts";
+import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
+import { packing } from "./archives.ts";
 import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
+import { errandOver, errandTaken } from "./errands.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
 import { directoryReady, notPrepared } from "./inputs.ts";
 import { jobRecord } from "./jobs.ts";
 import { operationRefused, operationStarted, operationUnknown } from "./operations.ts";
+import { listed } from "./outputs.ts";
+import { fetchPieces, oversized } from "./pieces.ts";
+import { cannotProve, verified } from "./proof.ts";
 import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
   applyTransfer,
@@ -25,7 +30,7 @@ import {
   transferRecord,
 } from "./transfers.ts";
 import { delivered, mayDeliver, placed } from "./up-place.ts";
-import { refusedUpload, sourceGone, verifiedUpload } from "./uploads.ts";
+import { refusedUpload, sourceGone } from "./uploads.ts";
 
 /** What the outcome of one effect means to its subject. Call inside `house.change`. */
 export function succeededEffect(
@@ -37,6 +42,10 @@ export function succeededEffect(
   switch (outcome.kind) {
     case "submitted": {
       const { kind: _, warning, ...taken } = outcome;
+      if (isErrand(record.kind)) {
+        errandTaken(house, record, taken);
+        break;
+      }
       adopted(house, record, taken, warning === undefined ? undefined : { code: "site_warning", message: warning });
       break;
     }
@@ -52,6 +61,16 @@ export function succeededEffect(
       else if (job !== undefined) house.due("round", job.system, house.now() + 500, true);
       break;
     }
+    case "listed":
+      listed(house, record, outcome);
+      break;
+    case "packing":
+      packing(house, record, outcome.handle);
+      break;
+    case "oversized":
+      move(house, record, "done");
+      oversized(house, record, outcome);
+      break;
     case "empty":
     case "staging":
       staged(house, record, outcome, sealed.link);
@@ -118,54 +137,21 @@ function staged(
   };
   saveDebt(house, owed);
   note(house, record, { handle }, house.now() + STAGING_DEADLINE_MS);
-  if (transfer.status === "staging")
+  const hopeless = transfer.pieces === undefined ? cannotProve(transfer, size) : undefined;
+  if (hopeless !== undefined) failTransfer(house, transfer, "not_provable", hopeless);
+  else if (transfer.status === "staging" && transfer.pieces === undefined)
     applyTransfer(house, { record: { ...transfer, size, mtime, changedAt: house.now() }, announce: [], changed: true });
   house.due("handles", "", house.now() + 300, true);
 }
 
-function verified(house: House, record: EffectRecord, outcome: Extract<FarOutcome, { kind: "verified" }>): void {
-  move(house, record, "done");
-  const transfer = transferRecord(house, record.subject);
-  if (transfer === undefined || transfer.status !== "verifying") return;
-  const site = {
-    size: outcome.stat.size,
-    mtime: outcome.stat.mtime,
-    ...(outcome.sha256 === undefined ? {} : { sha256: outcome.sha256 }),
-  };
-  if (transfer.direction === "upload") {
-    verifiedUpload(house, transfer, site);
-    return;
-  }
-  const verdict = judge(transfer, site, transfer.copiedBytes);
-  if (verdict.ok) {
-    if (transfer.verify === "hash" && verdict.proof !== "hash") {
-      failTransfer(
-        house,
-        transfer,
-        "not_provable",
-        "The site could not hash the file within its time limit, and hash was asked for. Ask for verify: size, or split the file.",
-      );
-      return;
-    }
-    applyTransfer(house, {
-      record: { ...transfer, proof: verdict.proof, changedAt: house.now() },
-      announce: [],
-      changed: true,
-    });
-    plan(house, "complete", transfer.id);
-    return;
-  }
-  startOver(
-    house,
-    transfer,
-    verdict.why,
-    "The file on the HPC side is not the file that was copied: it changed meanwhile.",
-  );
-}
+/** One piece is staged again; the others, and the parts that are stored, stay as they are. */
+const PIECE_LOST = ["link_dead", "staging_lost"];
 
 /** A transfer that went wrong on the way starts over a few times, then fails. */
 export function startOver(house: House, transfer: TransferRecord, reason: string, detail: string): void {
-  if (transfer.restaged < RESTAGE_MAX) restage(house, transfer);
+  if (transfer.restaged < RESTAGE_MAX && PIECE_LOST.includes(reason) && transfer.pieces !== undefined)
+    fetchPieces(house, { ...transfer, restaged: transfer.restaged + 1 });
+  else if (transfer.restaged < RESTAGE_MAX) restage(house, transfer);
   else failTransfer(house, transfer, reason, detail);
 }
 
@@ -238,8 +224,14 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
     case "file_job":
       operationRefused(house, record, failure.message);
       break;
+    case "list":
+    case "compress":
     case "verify":
       if (transfer !== undefined) failTransfer(house, transfer, failure.code, failure.message);
+      break;
+    case "hash":
+    case "split":
+      errandOver(house, record, { ok: false, detail: failure.message });
       break;
     case "release": {
       // The site will not release it: probes decide, then the calendar.

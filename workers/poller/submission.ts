@@ -100,24 +100,10 @@ export function looked(house: House, effectId: string, look: NameLookup | undefi
   const effect = effectsByIdUnknown(house, effectId);
   const ambiguity = effect?.doc.ambiguity;
   if (effect === undefined || ambiguity === undefined) return undefined;
-  const verdict = lookedUp(
-    ambiguity,
-    look && {
-      requestedAt: look.requestedAt,
-      conclusive: look.conclusive,
-      matches: look.matches.map((match) => ({
-        schedulerId: match.schedulerId,
-        state: match.state,
-        ran: match.startedAt !== undefined || (match.elapsedSeconds ?? 0) > 0,
-      })),
-    },
-    effect.doc.resends ?? 0,
-    house.now(),
-  );
+  const verdict = lookedUp(ambiguity, look && summaryOf(look), effect.doc.resends ?? 0, house.now());
   switch (verdict.do) {
     case "adopt": {
-      const match = look?.matches.find((m) => m.schedulerId === verdict.schedulerId);
-      const paths = { ...pick(match, "workingDirectory"), ...pick(match, "stdoutPath"), ...pick(match, "stderrPath") };
+      const paths = pathsTaken(look, verdict.schedulerId);
       const several = {
         code: "several_jobs",
         message: `More than one job carries this name on the machine; ${verdict.schedulerId} is followed. Check the others.`,
@@ -148,6 +134,23 @@ export function looked(house: House, effectId: string, look: NameLookup | undefi
       break;
   }
   return verdict;
+}
+
+/** What decides about a look, see `lookedUp`. */
+export const summaryOf = ({ requestedAt, conclusive, matches }: NameLookup) => ({
+  requestedAt,
+  conclusive,
+  matches: matches.map(({ schedulerId, state, startedAt, elapsedSeconds = 0 }) => ({
+    schedulerId,
+    state,
+    ran: startedAt !== undefined || elapsedSeconds > 0,
+  })),
+});
+
+/** Where an adopted job works and writes, as far as the look told. */
+export function pathsTaken(look: NameLookup | undefined, schedulerId: string) {
+  const match = look?.matches.find((candidate) => candidate.schedulerId === schedulerId);
+  return { ...pick(match, "workingDirectory"), ...pick(match, "stdoutPath"), ...pick(match, "stderrPath") };
 }
 
 function effectsByIdUnknown(house: House, id: string): EffectRecord | undefined {

@@ -3,22 +3,26 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Page } from "../../shared/contract/rpc.ts";
 import { isEndedTransfer, type LinkState } from "../../shared/contract/states.ts";
 import type { Transfer, TransfersQuery } from "../../shared/contract/transfer.ts";
-import { retryDelayMs } from "../../shared/domain/effect.ts";
-import { type Announcement, isWanted, type JobRecord } from "../../shared/domain/job.ts";
+import { DEADLINE_MS, retryDelayMs } from "../../shared/domain/effect.ts";
+import type { Announcement } from "../../shared/domain/job.ts";
+import { shapeOf } from "../../shared/domain/output.ts";
 import {
   LOST_STAGINGS_MAX,
   linkMoved,
   moved,
+  sourceOf,
   type TransferRecord,
   type TransferStep,
   viewTransfer,
 } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { checkPath, linkBeside, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import { checkPath, linkBeside, needsSymlink } from "../../shared/firecrest/paths.ts";
 import type { Api, Handle } from "../../shared/firecrest/port.ts";
 import { tagOf } from "../../shared/ids.ts";
 import type { Actor } from "./access.ts";
+import { leaveArchive, startArchive } from "./archives.ts";
 import { effectsOf, move, plan, withdraw } from "./effects.ts";
+import { leaveErrand } from "./errands.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
 import { announce } from "./ledger.ts";
@@ -59,13 +63,15 @@ export function isKeyTaken(house: House, target: string): boolean {
   return house.row("SELECT 1 FROM transfers WHERE key = ? AND live = 1", target) !== undefined;
 }
 
-export function insertTransfer(house: House, record: TransferRecord): void {
+/** A new row, or a known transfer under another key. Only one live row may have a key: a second one is never live. */
+export function insertTransfer(house: House, record: TransferRecord, { live = true } = {}): void {
   house.run(
-    "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, 1, ?)",
+    "INSERT INTO transfers (id, job_id, key, status, live, doc) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET key = excluded.key, live = excluded.live, doc = excluded.doc",
     record.id,
     record.jobId ?? null,
     targetOf(record),
     record.status,
+    live ? 1 : 0,
     JSON.stringify(record),
   );
 }
@@ -113,30 +119,54 @@ function endTransfer(house: House, record: TransferRecord): void {
   if (record.status !== "stored" && record.upload !== undefined)
     plan(house, "abort", record.id, { uploadId: record.upload.uploadId });
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
-  if (record.symlink !== undefined) plan(house, "tidy", record.id);
+  if (record.symlink !== undefined)
+    planTidy(house, record.id, record.system, [record.symlink], linkDelayMs(house, record));
+  leaveErrand(house, record);
+  leaveArchive(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
+}
+
+/** A staging that was sent and not answered may still be about to make its link: that is removed when it can make none any more. */
+function linkDelayMs(house: House, { id }: TransferRecord): number {
+  const underWay = effectsOf(house, id).some(
+    ({ kind, state, doc }) => kind === "stage" && state === "sent" && doc.handle === undefined,
+  );
+  return underWay ? DEADLINE_MS.stage + 60_000 : 0;
+}
+
+/** Files that we made on the HPC side go. */
+export function planTidy(house: House, subject: string, system: string, paths: string[], delayMs = 0): void {
+  plan(house, "tidy", subject, { delayMs, tidy: { system, paths } });
 }
 
 export function failTransfer(house: House, record: TransferRecord, reason: string, detail: string): TransferRecord {
   return applyTransfer(house, moved(record, "failed", house.now(), { reason, detail }));
 }
 
-/** The transfer's own work begins: a staging is planned and its debt opened, together. */
+/** The transfer's own work begins: a staging is planned and its debt opened, together. A directory is packed first. */
 export function startDownload(house: House, record: TransferRecord, api: Api): TransferRecord {
-  const unusable = checkPath(api, "stage", record.path);
-  if (unusable !== undefined && !needsSymlink(api, record.path)) {
+  if (record.archive === undefined && shapeOf(record.path) === "directory") return startArchive(house, record, api);
+  const unusable = checkPath(api, "stage", sourceOf(record));
+  if (unusable !== undefined && !needsSymlink(api, sourceOf(record))) {
     return failTransfer(house, record, "invalid_path", `The path ${unusable}.`);
   }
   const { waiting: _, ...ready } = record;
   // An awkwardly named file is staged through a link beside it; on record before it is made, so that it is always removed.
   return planStaging(
     house,
-    unusable === undefined ? ready : { ...ready, symlink: linkBeside(record.path, tagOf(record.id)) },
+    unusable === undefined ? ready : { ...ready, symlink: linkBeside(sourceOf(record), tagOf(record.id)) },
   );
 }
 
 /** Plans a staging: the debt opens in the same transaction. */
 export function planStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
+  leaveErrand(house, record);
+  const { sha256: _h, upload: _u, errand: _e, recopied: _r, pieces: _p, ...clean } = record;
+  return openStaging(house, { ...clean, copiedBytes: 0 }, delayMs);
+}
+
+/** The debt opens in the same transaction in which the staging is planned. */
+export function openStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
   const now = house.now();
   const effect = plan(house, "stage", record.id, { delayMs });
   saveDebt(
@@ -144,9 +174,7 @@ export function planStaging(house: House, record: TransferRecord, delayMs = 0): 
     { id: effect, transferId: record.id, state: "owed", openedAt: now, system: record.system, releases: 0 },
     true,
   );
-  const { sha256: _h, upload: _u, ...clean } = record;
-  const step = moved({ ...clean, copiedBytes: 0 }, "staging", now, { link: { state: "owed" } });
-  return applyTransfer(house, step);
+  return applyTransfer(house, moved(record, "staging", now, { link: { state: "owed" } }));
 }
 
 /** The link died or the file changed under us: the old link is paid, the parts are dropped, and the file is staged anew. */
@@ -168,38 +196,8 @@ export function stageLater(house: House, record: TransferRecord): TransferRecord
       `The site took none of ${lostStagings} requests to stage the file.`,
     );
   const again: TransferRecord = { ...record, status: "staged", lostStagings };
-  return planStaging(house, again, retryDelayMs(lostStagings, house.random()));
-}
-
-const NOBODY_KNOWS_WHERE =
-  "The path is relative, and the site no longer tells where the job worked. Give the job a workingDirectory, or the output an absolute path.";
-
-/** Called when a job ends: wanted outputs start, others are cancelled. */
-export function endOutputs(house: House, job: JobRecord): void {
-  const api = (house.meta("api") ?? "v1") as Api;
-  for (const output of job.outputs) {
-    const record = transferRecord(house, output.transferId);
-    if (record === undefined || record.waiting !== true) continue;
-    if (job.schedulerId === undefined && job.reason !== "outcome_unknown") {
-      const facts = { reason: "not_run", detail: "The job never ran." };
-      applyTransfer(house, moved(record, "cancelled", house.now(), facts));
-      continue;
-    }
-    if (!isWanted(output.when, job.status)) {
-      applyTransfer(
-        house,
-        moved(record, "cancelled", house.now(), {
-          reason: "not_wanted",
-          detail: `Only fetched on ${output.when}; the job ${job.status}.`,
-        }),
-      );
-      continue;
-    }
-    const resolved = resolvePath(job.workingDirectory, output.path);
-    if (resolved.ok) startDownload(house, { ...record, path: resolved.path }, api);
-    else if (job.workingDirectory === undefined) failTransfer(house, record, "invalid_path", NOBODY_KNOWS_WHERE);
-    else failTransfer(house, record, "invalid_path", `The path ${resolved.message}.`);
-  }
+  const delayMs = retryDelayMs(lostStagings, house.random());
+  return record.pieces === undefined ? planStaging(house, again, delayMs) : openStaging(house, again, delayMs);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ debts
@@ -254,6 +252,7 @@ export function moveDebt(house: House, debt: DebtRecord, to: LinkState, facts: P
  * waited for; one that was never sent owes nothing.
  */
 export function payDebt(house: House, debt: DebtRecord): void {
+  if (debt.state !== "owed") return;
   const staging = effectsOf(house, debt.transferId).find((effect) => effect.id === debt.id);
   if (staging?.state === "planned" || staging?.state === "refused") {
     if (staging.state === "planned") move(house, staging, "refused");

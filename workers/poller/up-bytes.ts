@@ -4,7 +4,8 @@ import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, type EffectKind, retryDelayMs } from "../../shared/domain/effect.ts";
-import { HASH_MAX_BYTES, moved, type TransferRecord } from "../../shared/domain/transfer.ts";
+import { HASH_MAX_BYTES } from "../../shared/domain/proof.ts";
+import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { fetchMaxBytes, wantsHash } from "../../shared/domain/upload.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, move, note } from "./effects.ts";
@@ -32,7 +33,7 @@ const spoolKey = (house: House, id: string): string => `.uploads/${house.name}/$
 export const sourceKey = (house: House, { id, key, url }: Pick<TransferRecord, "id" | "key" | "url">): string =>
   url === undefined ? `${house.name}/${key}` : spoolKey(house, id);
 
-export function sourceOf(house: House, transfer: TransferRecord): UpSource | undefined {
+export function upSource(house: House, transfer: TransferRecord): UpSource | undefined {
   const { size, source } = transfer;
   if (size === undefined || source?.etag === undefined) return undefined;
   return { objectKey: sourceKey(house, transfer), etag: source.etag, bytes: size };
@@ -98,7 +99,7 @@ function prepareSend(
 ): (() => Promise<ByteWork>) | undefined {
   const copying =
     transfer.status === "staged" ? applyTransfer(house, moved(transfer, "copying", house.now())) : transfer;
-  const source = sourceOf(house, copying);
+  const source = upSource(house, copying);
   const pieces = sealedForm(house, transfer.id);
   if (copying.status !== "copying" || source === undefined || pieces.length === 0) return undefined;
   const debt = debtRecord(house, placing(house, transfer.id)?.id ?? "");

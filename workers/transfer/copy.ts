@@ -1,14 +1,15 @@
 /** One segment of a copy: staged file → parts of an R2 multipart upload. Nothing appears under the key before `complete`. */
+import { MAX_OBJECT_BYTES, partBytesFor } from "../../shared/contract/cut.ts";
 import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/work.ts";
 import { copyInAnyOrder } from "./any-order.ts";
 import { asFailure, CopyFailure, Stopped, TrackerLost } from "./failure.ts";
 import { objectOptions } from "./finish.ts";
 import { copyInOrder } from "./in-order.ts";
 import { Ledger } from "./ledger.ts";
-import { MAX_OBJECT_BYTES, missingParts, type Part, partBytesFor } from "./parts.ts";
+import { missingParts, type Part } from "./parts.ts";
 import { type Clock, retried } from "./patience.ts";
 import type { Session } from "./session.ts";
-import { type FetchStaged, type OpenRead, StagedFile } from "./source.ts";
+import { type FetchStaged, holds, type OpenRead, type Place, type Range, StagedFile } from "./source.ts";
 
 type Upload = NonNullable<CopyWork["upload"]>;
 
@@ -69,15 +70,21 @@ async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: Abo
   if (totalBytes > MAX_OBJECT_BYTES) throw new CopyFailure("never", "the file is larger than R2's largest object");
 
   const cut = { partBytes: work.upload?.partBytes ?? partBytesFor(totalBytes), totalBytes };
-  const missing = missingParts(cut, work.parts);
+  const place = work.piece ?? { from: 0, bytes: totalBytes };
+  const missing = missingParts(cut, work.parts).filter((part) => holds(place, part));
   if (missing[0] === undefined && work.mode === "parts") return { kind: "copied", totalBytes };
 
-  const file = new StagedFile(work.url, { totalBytes, etag: work.upload?.sourceEtag }, deps.fetch);
-  const first = await retried(clock, stop.signal, () => file.open(firstRange(work, missing, totalBytes), stop.signal));
+  // Each piece has a tag of its own, and they are told apart by their places only.
+  const etag = work.piece === undefined ? work.upload?.sourceEtag : undefined;
+  const file = new StagedFile(work.url, place, etag, deps.fetch);
+  const first = await retried(clock, stop.signal, () => file.open(firstRange(work, missing, place), stop.signal));
   try {
     const store = work.upload
       ? deps.bucket.resumeMultipartUpload(work.objectKey, work.upload.uploadId)
-      : await begin(work, deps, stop.signal, { ...cut, ...(file.etag !== undefined && { sourceEtag: file.etag }) });
+      : await begin(work, deps, stop.signal, {
+          ...cut,
+          ...(work.piece === undefined && file.etag !== undefined && { sourceEtag: file.etag }),
+        });
     const session: Session = { work, file, cut, store, stored: work.parts, ledger, clock, stop, startedAt };
     return await run(session, missing, first);
   } finally {
@@ -86,13 +93,13 @@ async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: Abo
 }
 
 /** The read that also tells what the staged file is: the beginning of everything, or the first part that is missing. */
-function firstRange({ mode }: CopyWork, [part]: readonly Part[], totalBytes: number): { from: number; bytes: number } {
-  return mode === "hash" || part === undefined ? { from: 0, bytes: totalBytes } : part;
+function firstRange({ mode }: CopyWork, [part]: readonly Part[], place: Place): Range {
+  return mode === "hash" || part === undefined ? place : part;
 }
 
 async function run(session: Session, missing: readonly Part[], first: OpenRead): Promise<ByteOutcome> {
-  const { work, file } = session;
-  const copied: ByteOutcome = { kind: "copied", totalBytes: file.totalBytes };
+  const { work } = session;
+  const copied: ByteOutcome = { kind: "copied", totalBytes: session.cut.totalBytes };
   if (work.mode === "parts" && first.ranged)
     return (await copyInAnyOrder(session, missing, first)) ? copied : { kind: "paused" };
   const end = await copyInOrder(session, first);

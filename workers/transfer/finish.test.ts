@@ -66,6 +66,13 @@ describe("complete", () => {
     }
   });
 
+  it("removes an object that R2 made of another number of parts", async () => {
+    bucket.objectEtag = () => `${"a".repeat(32)}-1`;
+    const failure = await complete(completion(), bucket.asBucket()).catch(asFailure);
+    expect(failure).toMatchObject({ why: "never", message: expect.stringMatching(/in 1 parts, not 3 in 2/) });
+    expect(bucket.objects.has(KEY)).toBe(false);
+  });
+
   it("replaces an object under the key only where that is allowed", async () => {
     await bucket.put(KEY, "older");
     expect(await complete(completion(), bucket.asBucket()).catch(asFailure)).toMatchObject({ why: "exists" });

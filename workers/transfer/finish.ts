@@ -20,15 +20,22 @@ export async function complete(work: WorkOf<"complete">, bucket: R2Bucket): Prom
 
   const parts = work.parts.map(({ n, etag }) => ({ partNumber: n, etag })).sort((a, b) => a.partNumber - b.partNumber);
   const object = await bucket.resumeMultipartUpload(work.objectKey, work.uploadId).complete(parts);
-  if (object.size !== work.bytes) {
+  const made = { bytes: object.size, parts: partsMade(object.etag) ?? parts.length };
+  if (made.bytes !== work.bytes || made.parts !== parts.length) {
     await bucket.delete(work.objectKey);
     throw new CopyFailure(
       "never",
-      `the parts made an object of ${object.size} bytes, not ${work.bytes}; it was removed`,
+      `the parts made an object of ${made.bytes} bytes in ${made.parts} parts, not ${work.bytes} in ${parts.length}; it was removed`,
     );
   }
   return completed(object);
 }
+
+/** R2 tells with the tag of such an object how many parts it was made of. */
+const partsMade = (etag: string): number | undefined => {
+  const count = /^[0-9a-f]{32}-(\d+)$/.exec(etag)?.[1];
+  return count === undefined ? undefined : Number(count);
+};
 
 /** Removes an unfinished upload with its parts. An upload that R2 does not know counts as removed. */
 export async function abort(work: WorkOf<"abort">, bucket: R2Bucket): Promise<ByteOutcome> {

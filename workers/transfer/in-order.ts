@@ -6,7 +6,7 @@ import { CopyFailure } from "./failure.ts";
 import { partsOf } from "./parts.ts";
 import { retried } from "./patience.ts";
 import { isOver, partDone, type Session, timed } from "./session.ts";
-import type { OpenRead } from "./source.ts";
+import { holds, type OpenRead } from "./source.ts";
 import { BodyReader, type ByteSource, Hash, pump, storeThroughHashes } from "./stream.ts";
 
 /**
@@ -17,7 +17,7 @@ const ORDERED_SEGMENT_MS = 10 * 60_000;
 
 export type InOrder = { done: true; sha256?: string } | { done: false };
 
-/** `first` is an open read that starts at byte 0. `done: false` = the segment is over. */
+/** `first` is an open read that starts at the first byte that is staged. `done: false` = the segment is over. */
 export async function copyInOrder(session: Session, first: OpenRead): Promise<InOrder> {
   const stored = new Set(session.stored.map(({ n }) => n));
   return retried(session.clock, session.stop.signal, async (attempt) => {
@@ -33,7 +33,7 @@ export async function copyInOrder(session: Session, first: OpenRead): Promise<In
 async function onePass(session: Session, source: ByteSource, stored: Set<number>, attempt: number): Promise<InOrder> {
   const { work, cut, store, ledger } = session;
   const whole = work.mode === "hash" ? new Hash() : undefined;
-  for (const part of partsOf(cut)) {
+  for (const part of partsOf(cut).filter((one) => holds(session.file.place, one))) {
     if (stored.has(part.n)) {
       await timed(session, part, attempt, () => pump(source, part.bytes, whole ? [whole] : []));
       continue;
@@ -53,12 +53,13 @@ class OrderedReader implements ByteSource {
   readonly #session: Session;
   #opened: OpenRead | undefined;
   #body: BodyReader | undefined;
-  #offset = 0;
+  #offset: number;
   #ended = false;
 
   constructor(session: Session, first: OpenRead | undefined) {
     this.#session = session;
     this.#opened = first;
+    this.#offset = session.file.place.from;
   }
 
   read(atMost: number): Promise<Uint8Array> {
@@ -92,7 +93,8 @@ class OrderedReader implements ByteSource {
   async #connect(): Promise<BodyReader> {
     const { file, stop } = this.#session;
     const from = this.#offset;
-    this.#opened ??= await file.open({ from, bytes: file.totalBytes - from }, stop.signal);
+    const { place } = file;
+    this.#opened ??= await file.open({ from, bytes: place.from + place.bytes - from }, stop.signal);
     if (this.#opened.from !== from)
       throw new CopyFailure("later", "the store cannot read on from where the connection broke");
     return new BodyReader(this.#opened.body);

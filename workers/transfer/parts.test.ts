@@ -1,14 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  MAX_OBJECT_BYTES,
-  MAX_PARTS,
-  MIN_PART_BYTES,
-  missingParts,
-  partBytesFor,
-  partsOf,
-  partTimeoutMs,
-} from "./parts.ts";
+import { MAX_OBJECT_BYTES, MAX_PARTS, MIN_PART_BYTES, partBytesFor } from "../../shared/contract/cut.ts";
+import { missingParts, partsOf, partTimeoutMs } from "./parts.ts";
 
 const MIB = 1024 * 1024;
 const size = fc.oneof(fc.integer({ min: 1, max: 200 * MIB }), fc.integer({ min: 1, max: MAX_OBJECT_BYTES }));

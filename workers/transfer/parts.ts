@@ -1,17 +1,6 @@
-/** How a file of a known size is cut into the parts of a multipart upload. Pure; all sizes and offsets are bytes. */
+/** The parts of one multipart upload. Pure; all sizes and offsets are bytes. How large they are is in `contract/cut.ts`. */
 
 const MIB = 1024 * 1024;
-
-/** R2: an upload has at most this many parts, and all but the last are equal and at least `MIN_PART_BYTES`. */
-export const MAX_PARTS = 10_000;
-export const MIN_PART_BYTES = 5 * MIB;
-/** R2's largest object: 4.995 TiB, in whole MiB. */
-export const MAX_OBJECT_BYTES = Math.floor(4.995 * MIB) * MIB;
-
-/** 32 MiB loses little when one part has to be sent again; above 4 GiB, 64 MiB halves the number of billed writes. */
-const USUAL_PART_BYTES = 32 * MIB;
-const LARGE_PART_BYTES = 64 * MIB;
-const LARGE_FILE_BYTES = 4 * 1024 * MIB;
 
 /** What was fixed when an upload began. */
 export interface Cut {
@@ -24,13 +13,6 @@ export interface Part {
   n: number;
   from: number;
   bytes: number;
-}
-
-/** The size of every part but the last. */
-export function partBytesFor(totalBytes: number): number {
-  const preferred = totalBytes > LARGE_FILE_BYTES ? LARGE_PART_BYTES : USUAL_PART_BYTES;
-  const smallestThatFits = Math.ceil(totalBytes / MAX_PARTS / MIB) * MIB;
-  return Math.max(preferred, smallestThatFits);
 }
 
 /** All parts, in order. An empty file has none. */

@@ -39,16 +39,26 @@ interface Identity {
   etag: string | undefined;
 }
 
+/** Which bytes of the whole file are staged here. Offsets are those of the whole file everywhere but on the wire. */
+export interface Place {
+  from: number;
+  bytes: number;
+}
+
+/** Whether a part of the file is staged at this place. */
+export const holds = ({ from, bytes }: Place, part: { from: number }): boolean =>
+  part.from >= from && part.from < from + bytes;
+
 export class StagedFile {
-  readonly totalBytes: number;
+  readonly place: Place;
   #etag: string | undefined;
   readonly #url: string;
   readonly #fetch: FetchStaged;
 
   /** `etag` is that of the first read ever; undefined = take the one that comes. */
-  constructor(url: string, identity: Identity, fetch: FetchStaged) {
-    this.totalBytes = identity.totalBytes;
-    this.#etag = identity.etag;
+  constructor(url: string, place: Place, etag: string | undefined, fetch: FetchStaged) {
+    this.place = place;
+    this.#etag = etag;
     this.#url = url;
     this.#fetch = fetch;
   }
@@ -58,14 +68,16 @@ export class StagedFile {
   }
 
   /** Starts one read, which ends with `signal`, or when the caller ends it. Throws `CopyFailure`. */
-  async open(range: Range, signal: AbortSignal): Promise<OpenRead> {
+  async open({ from, bytes }: Range, signal: AbortSignal): Promise<OpenRead> {
+    const { place } = this;
+    const range = { from: from - place.from, bytes };
     const request = new AbortController();
     const tied = AbortSignal.any([signal, request.signal]);
     try {
       const response = await this.#fetch(this.#url, { headers: headersFor(range, this.#etag), signal: tied });
-      const opened = readAnswer(response, range, { totalBytes: this.totalBytes, etag: this.#etag });
+      const opened = readAnswer(response, range, { totalBytes: place.bytes, etag: this.#etag });
       this.#etag ??= opened.etag;
-      return { ...opened, end: () => request.abort() };
+      return { ...opened, from: opened.from + place.from, end: () => request.abort() };
     } catch (failure) {
       request.abort();
       throw failure;

@@ -14,7 +14,7 @@
  * ```
  *
  * Lines take effect in their order, at the time the sleeps before them make. A script without any ends at once with 0. A
- * request's `withoutShell` runs at the end of the script in place of its commands.
+ * request's `withoutShell` runs at the end of the script in place of its commands; else `shell` does, where the host has one.
  */
 import type { JobRequest, Seat } from "../host.ts";
 import { ToolError } from "../host.ts";
@@ -44,6 +44,8 @@ export interface FakeExecutorOptions {
   environmentOf(job: JobRecord): Record<string, string>;
   /** Between TERM and KILL. */
   killWaitMs: number;
+  /** What commands of a script do that are no `#FAKE` lines, once those are through. Answers the exit code if it knows. */
+  shell?(script: string, directory: string, seat: Seat): Promise<number | undefined>;
   /** Told each job's environment when it starts. */
   started(job: JobRecord, environment: Record<string, string>): void;
 }
@@ -88,7 +90,12 @@ export function fakeExecutor(options: FakeExecutorOptions): Executor {
 
   const runEffect = async (job: JobRecord, run: Run) => {
     const effect = effects.get(job.id);
-    if (effect === undefined) return;
+    if (effect === undefined) {
+      const seat = await options.seatOf(job.user.name);
+      const exitCode = await options.shell?.(job.scriptText, job.workingDirectory, seat);
+      if (exitCode !== undefined) run.end = { exitCode, signal: 0 };
+      return;
+    }
     effects.delete(job.id);
     const result = await effect(await options.seatOf(job.user.name));
     const { output, error } = logs(job);

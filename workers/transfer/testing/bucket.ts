@@ -7,7 +7,7 @@ interface StoredUpload {
   parts: Map<number, { etag: string; bytes: Uint8Array }>;
 }
 
-/** The methods of an R2 bucket that this Worker uses. `onPart` may throw, or wait, before a part is stored. */
+/** The methods of an R2 bucket that this Worker uses. `onPart` may throw, or wait, before a part is stored; `objectEtag` makes tags. */
 export class MemoryBucket {
   readonly objects = new Map<
     string,
@@ -16,6 +16,7 @@ export class MemoryBucket {
   readonly uploads = new Map<string, StoredUpload>();
   onPart: (n: number) => void | Promise<void> = () => {};
   #count = 0;
+  objectEtag: () => string = () => `object-${++this.#count}`;
 
   /** As the type that the Worker knows. */
   asBucket(): R2Bucket {
@@ -67,7 +68,7 @@ export class MemoryBucket {
   async put(key: string, value: Uint8Array | string, { customMetadata = {}, onlyIf }: R2PutOptions = {}) {
     if (onlyIf instanceof Headers && onlyIf.get("if-none-match") === "*" && this.objects.has(key)) return null;
     const bytes = Buffer.from(value as Uint8Array);
-    const object = { key, bytes, etag: `object-${++this.#count}`, size: bytes.byteLength, customMetadata };
+    const object = { key, bytes, etag: this.objectEtag(), size: bytes.byteLength, customMetadata };
     this.objects.set(key, object);
     return object;
   }
