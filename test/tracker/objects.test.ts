@@ -39,7 +39,7 @@ describe("what a connection has in object storage", () => {
       expect(shown(world)).not.toHaveProperty("countedAt");
       await later(world, 61_000);
       expect(shown(world)).toMatchObject({ objects: 5, bytes: 50, countedAt: expect.any(String) });
-      objectChanged(world.house, ACTOR, { key: "a/1", objects: -1, bytes: -10 }, {});
+      objectChanged(world.house, ACTOR, { key: "a/1", objects: -1, bytes: -10, act: "object.remove" }, {});
       objectChanged(world.house, ACTOR, { key: "b", objects: 1, bytes: 7 }, {});
       expect(shown(world)).toMatchObject({ objects: 5, bytes: 47 });
       expect(metric(world, "objects")).toEqual([{ value: 5 }]);
