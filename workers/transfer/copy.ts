@@ -2,12 +2,13 @@
 import { MAX_OBJECT_BYTES, partBytesFor } from "../../shared/contract/cut.ts";
 import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/work.ts";
 import { copyInAnyOrder } from "./any-order.ts";
-import { asFailure, CopyFailure, Stopped, TrackerLost } from "./failure.ts";
+import { CopyFailure, Stopped } from "./failure.ts";
 import { objectOptions } from "./finish.ts";
 import { copyInOrder } from "./in-order.ts";
-import { Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { missingParts, type Part } from "./parts.ts";
 import { type Clock, retried } from "./patience.ts";
+import { runSegment, type SegmentResult } from "./segment.ts";
 import type { Session } from "./session.ts";
 import { type FetchStaged, holds, type OpenRead, type Place, type Range, StagedFile } from "./source.ts";
 
@@ -26,41 +27,11 @@ export interface CopyDeps {
   report: CopyReport;
 }
 
-/** An outcome, what this segment moved, and for the log, what was behind a failure. */
-export interface CopyResult {
-  outcome: ByteOutcome;
-  parts: number;
-  bytes: number;
-  cause?: unknown;
-}
-
 /** Copies until all parts are stored, the segment is over, or something ends it. Throws `TrackerLost` and nothing else. */
-export async function copy(work: CopyWork, deps: CopyDeps): Promise<CopyResult> {
-  const stop = new AbortController();
-  const over = new AbortController();
-  const ledger = new Ledger(deps.report.partsDone, stop);
-  const beating = ledger.beat(deps.clock, over.signal);
-  let ended: Pick<CopyResult, "outcome" | "cause">;
-  try {
-    ended = { outcome: await segment(work, deps, ledger, stop) };
-  } catch (error) {
-    ended = endedBy(error);
-  } finally {
-    over.abort();
-    await beating;
-    await ledger.settle();
-  }
-  if (stop.signal.reason instanceof TrackerLost) throw stop.signal.reason;
-  return { ...ended, parts: ledger.parts, bytes: ledger.bytes };
-}
-
-function endedBy(error: unknown): Pick<CopyResult, "outcome" | "cause"> {
-  if (error instanceof TrackerLost) throw error;
-  // A cancel is the Tracker's own word: there is nothing to tell it but that this segment has ended.
-  if (error instanceof Stopped) return { outcome: { kind: "paused" } };
-  const failure = asFailure(error);
-  return { outcome: failure.outcome(), cause: failure.cause };
-}
+export const copy = (work: CopyWork, deps: CopyDeps): Promise<SegmentResult> =>
+  runSegment({ clock: deps.clock, partsDone: deps.report.partsDone }, (ledger, stop) =>
+    segment(work, deps, ledger, stop),
+  );
 
 async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: AbortController): Promise<ByteOutcome> {
   const { clock } = deps;
