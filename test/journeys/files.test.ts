@@ -97,7 +97,7 @@ describe.each(["v1", "v2"] as const)("on a %s connection", (api) => {
   });
 });
 
-it("v1 refuses to stage a file that is larger than its staging area takes, before it is staged", async () => {
+it("v1 refuses to stage a file of which not one part fits its staging area, before it is staged", async () => {
   const { url, apiKey } = firewatch.connections["local-v1"] ?? { url: "", apiKey: "" };
   await writeFile(join(home, "huge"), "x".repeat(STAGING_BYTES + 1));
   const sent = countRequests("/storage/xfer-external");
@@ -110,7 +110,7 @@ it("v1 refuses to stage a file that is larger than its staging area takes, befor
     .toMatchObject({
       status: "failed",
       reason: "too_large",
-      detail: expect.stringMatching(/has 262145 bytes.*262144.*Compress or split/),
+      detail: expect.stringMatching(/has 262145 bytes.*262144.*compress or split/),
     });
   expect(sent()).toBe(0);
 });

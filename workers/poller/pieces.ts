@@ -39,7 +39,7 @@ export function oversized(
     const detail = `The file has ${stat.size} bytes, and the site stages at most ${maxBytes} at once.`;
     const why =
       pieceBytes === undefined
-        ? "Not even one part of it fits."
+        ? "Not even one part of it fits: compress or split it on the machine first."
         : "A file in pieces cannot be proven by hash; ask for verify: manifest.";
     failTransfer(house, known, pieceBytes === undefined ? "too_large" : "not_provable", `${detail} ${why}`);
     return;
