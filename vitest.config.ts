@@ -9,6 +9,8 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   test: {
+    // Most of the time tests wait for processes and clocks, so more files than processors run at once.
+    maxWorkers: 3,
     projects: [
       {
         test: {
