@@ -1,6 +1,6 @@
 /**
  * Everything goes wrong at once, by chance: answers of the site are lost, refused and late, queue messages come twice or
- * never, receivers fail, hang, redirect and ask for patience. In the end every job is on the machine exactly once, every
+ * never, alarms die, receivers fail, hang, redirect and ask for patience. In the end every job is on the machine exactly once, every
  * event reached every receiver that lives, and nothing is owed or lost.
  *
  * `CHAOS_SEED` repeats a run, `CHAOS_JOBS` sets how many jobs there are.
@@ -86,6 +86,7 @@ async function disturb(world: World, chance: () => number): Promise<{ lines: str
     const drawn = chance();
     return drawn < 0.1 ? "drop" : drawn < 0.2 ? "double" : "deliver";
   };
+  world.alarmDies = () => chance() < 0.05;
   const receivers = receiversOf(chance);
   for (const [name, answer] of Object.entries(receivers)) await world.receive(name, answer, ["*"]);
   const { id: dead } = await world.receive("dead", () => new Response(null, { status: 500 }), ["*"]);

@@ -93,6 +93,8 @@ export class World {
   readonly #objects: R2Bucket;
   /** When it rings next, in ms. */
   alarm: number | null = null;
+  /** Whether the alarm that stands dies unrung. Then only the sweep brings the work back, at the next full minute. */
+  alarmDies: () => boolean = () => false;
   /** How often the alarm was set: each time is a row written. */
   alarmsSet = 0;
   /** How often it rang. */
@@ -227,7 +229,8 @@ export class World {
         this.house.row<{ at: number | null }>(
           "SELECT min(due_at) AS at FROM agenda WHERE kind NOT IN ('retention', 'objects')",
         )?.at ?? this.house.now() + 1_000;
-      const wait = Math.min(Math.max(next - this.house.now(), 10), 3_600_000);
+      const rings = this.alarmDies() ? nextSweep(Math.max(next, this.house.now())) : next;
+      const wait = Math.min(Math.max(rings - this.house.now(), 10), 3_600_000);
       await this.firecrest.clock.advance(wait);
       await this.run(this.ring());
     }
@@ -476,6 +479,9 @@ function asFromNetwork(response: Response): Response {
   response.body.pipeTo(writable).catch(() => {});
   return new Response(readable, response);
 }
+
+const MINUTE_MS = 60_000;
+const nextSweep = (from: number): number => Math.ceil((from + 1) / MINUTE_MS) * MINUTE_MS;
 
 /** More turns than any scenario needs: a world that does not come to rest says why. */
 const MAX_TURNS = 10_000;
