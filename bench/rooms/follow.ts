@@ -1,7 +1,6 @@
 /** An hour with so many live jobs on one system, in the world's time: what reaches the site. */
 import type { Api } from "../../shared/firecrest/port.ts";
-import { watch } from "../../workers/poller/watching.ts";
-import { openRoom, type Room, type RoomEnv } from "../support/room.ts";
+import { openRoom, type Room, type RoomEnv, watchForeign } from "../support/room.ts";
 
 export interface FollowInput {
   api: Api;
@@ -44,11 +43,11 @@ export async function follow(state: DurableObjectState, env: RoomEnv, input: Fol
   const start = world.house.now();
   const random = seeded(1);
 
-  await watchNew(room, input.jobs, () => runSeconds(input, random));
+  await watchForeign(room, input.jobs, () => runSeconds(input, random));
   for (const end = start + input.seconds * 1000; world.house.now() < end; ) {
     await world.live(Math.min(TOP_UP_MS, end - world.house.now()));
     const live = world.house.row<{ n: number }>("SELECT count(*) AS n FROM jobs WHERE live = 1")?.n ?? 0;
-    await watchNew(room, input.jobs - live, () => runSeconds(input, random));
+    await watchForeign(room, input.jobs - live, () => runSeconds(input, random));
   }
   const delays = await delaysOf(room);
   return {
@@ -65,24 +64,6 @@ export async function follow(state: DurableObjectState, env: RoomEnv, input: Fol
 }
 
 const isLook = (url: URL): boolean => /\/compute\/[^/]+\/jobs\/[^/]+$/.test(url.pathname);
-
-/** Other people's jobs, followed from their submission on. */
-async function watchNew({ world }: Room, count: number, seconds: () => number): Promise<void> {
-  const seat = await world.firecrest.host.as(world.firecrest.user);
-  for (let n = 0; n < count; n++) {
-    const { jobId } = await seat.jobs.submit({
-      script: `#!/bin/bash -l\n#FAKE sleep ${seconds()}\n`,
-      workingDirectory: `/scratch/${world.firecrest.user}`,
-    });
-    const answer = await watch(
-      world.desk,
-      { name: "admin" },
-      { system: "cluster", schedulerId: jobId },
-      { origin: {} },
-    );
-    if (!answer.ok) throw new Error(JSON.stringify(answer));
-  }
-}
 
 /** Evenly between nothing and twice the mean; far beyond the end where no job is to end. */
 const runSeconds = ({ meanRunSeconds, seconds }: FollowInput, random: () => number): number =>

@@ -1,7 +1,6 @@
 /** What the things that people pay for take, operation by operation. */
 
-import { watch } from "../../workers/poller/watching.ts";
-import { type Counts, difference, openRoom, type RoomEnv } from "../support/room.ts";
+import { type Counts, difference, openRoom, type RoomEnv, watchForeign } from "../support/room.ts";
 
 /** A v2 connection with its default budget, as it is at a site. */
 const SITE = { api: "v2", requestsPerMinute: 60 } as const;
@@ -48,20 +47,7 @@ export async function move(state: DurableObjectState, env: RoomEnv, input: { byt
 export async function vigil(state: DurableObjectState, env: RoomEnv, input: { jobs: number }): Promise<LifeOutput> {
   const room = await openRoom(state, env, { ...SITE, site: { host: { machine: { cpus: 1_000_000 } } } });
   const { world } = room;
-  const seat = await world.firecrest.host.as(world.firecrest.user);
-  for (let n = 0; n < input.jobs; n++) {
-    const { jobId } = await seat.jobs.submit({
-      script: "#!/bin/bash -l\n#FAKE sleep 900000\n",
-      workingDirectory: `/scratch/${world.firecrest.user}`,
-    });
-    const answer = await watch(
-      world.desk,
-      { name: "admin" },
-      { system: "cluster", schedulerId: jobId },
-      { origin: {} },
-    );
-    if (!answer.ok) throw new Error(JSON.stringify(answer));
-  }
+  await watchForeign(room, input.jobs);
   await world.live(60_000);
   await world.firecrest.clock.advance(3 * 3_600_000);
   await world.live(60_000);

@@ -1,6 +1,5 @@
 /** Poll rounds over so many running jobs: what each one reads and writes, when nothing is new and when something is. */
-import { watch } from "../../workers/poller/watching.ts";
-import { type Counts, difference, openRoom, type Room, type RoomEnv } from "../support/room.ts";
+import { type Counts, difference, openRoom, type Room, type RoomEnv, watchForeign } from "../support/room.ts";
 import { median } from "../table.ts";
 
 export interface RoundsInput {
@@ -24,7 +23,7 @@ export interface RoundsOutput {
 export async function rounds(state: DurableObjectState, env: RoomEnv, input: RoundsInput): Promise<RoundsOutput> {
   const room = await openRoom(state, env, { api: "v2", site: { host: { machine: { cpus: 1_000_000 } } } });
   const { world } = room;
-  const ids = await startJobs(room, input.jobs);
+  const ids = await watchForeign(room, input.jobs);
   await world.until(() => world.house.row("SELECT 1 FROM jobs WHERE status <> 'running'") === undefined);
   // Past the hours in which news is expected.
   await world.firecrest.clock.advance(3 * 3_600_000);
@@ -67,26 +66,6 @@ export async function rounds(state: DurableObjectState, env: RoomEnv, input: Rou
 async function instant(): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   return Date.now();
-}
-
-async function startJobs({ world }: Room, count: number): Promise<string[]> {
-  const seat = await world.firecrest.host.as(world.firecrest.user);
-  const ids: string[] = [];
-  for (let n = 0; n < count; n++) {
-    const { jobId } = await seat.jobs.submit({
-      script: "#!/bin/bash -l\n#FAKE sleep 900000\n",
-      workingDirectory: `/scratch/${world.firecrest.user}`,
-    });
-    const answer = await watch(
-      world.desk,
-      { name: "admin" },
-      { system: "cluster", schedulerId: jobId },
-      { origin: {} },
-    );
-    if (!answer.ok) throw new Error(JSON.stringify(answer));
-    ids.push(jobId);
-  }
-  return ids;
 }
 
 /** Until the answer is called, each address is asked once and then repeats itself. */

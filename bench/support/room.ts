@@ -1,5 +1,6 @@
 /** The Tracker's rooms inside a Durable Object of their own, every operation that Cloudflare charges for counted. */
 import { World, type WorldOptions } from "../../test/tracker/world.ts";
+import { watch } from "../../workers/poller/watching.ts";
 
 /** Operations as Cloudflare counts them. Index entries are rows written of their own. */
 export interface Counts {
@@ -160,4 +161,28 @@ function counted<T extends object>(binding: T, kind: "kv" | "r2", calls: Map<str
       };
     },
   });
+}
+
+/** Hardly any job of a scenario is to end within it. */
+const ENDLESS_SECONDS = 900_000;
+
+/** Other people's jobs, followed from their submission on; `seconds` is how long each runs. Answers their scheduler ids. */
+export async function watchForeign(
+  { world }: Room,
+  count: number,
+  seconds: () => number = () => ENDLESS_SECONDS,
+): Promise<string[]> {
+  const seat = await world.firecrest.host.as(world.firecrest.user);
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) {
+    const { jobId } = await seat.jobs.submit({
+      script: `#!/bin/bash -l\n#FAKE sleep ${seconds()}\n`,
+      workingDirectory: `/scratch/${world.firecrest.user}`,
+    });
+    const request = { system: "cluster", schedulerId: jobId };
+    const answer = await watch(world.desk, { name: "admin" }, request, { origin: {} });
+    if (!answer.ok) throw new Error(JSON.stringify(answer));
+    ids.push(jobId);
+  }
+  return ids;
 }

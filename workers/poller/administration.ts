@@ -9,12 +9,11 @@ import type { Env } from "./env.ts";
 import * as invitations from "./invitations.ts";
 import { metrics } from "./metrics.ts";
 import { type ResealedRows, reseal } from "./reseal.ts";
-import { Rooms } from "./rooms.ts";
+import { ok, Rooms } from "./rooms.ts";
 import { rotateSigningKey, webhookKeys } from "./signing.ts";
 
 /** Outside of the tables, which a removed connection does not have. */
 const spentKey = (invitation: string): string => `spent/${invitation}`;
-const ok = <T>(value: T) => ({ ok: true as const, value });
 
 export abstract class Administration extends DurableObject<Env> {
   protected readonly rooms: Rooms;

@@ -39,6 +39,8 @@ export interface OutputPlace {
 
 type Waiter = { subject: string; wake: () => void };
 
+/** An answer that holds what was asked for. */
+export const ok = <T>(value: T) => ({ ok: true as const, value });
 export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 export class Rooms {

@@ -35,7 +35,7 @@ import * as objects from "./objects.ts";
 import * as operations from "./operations.ts";
 import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
-import { NOT_FOUND } from "./rooms.ts";
+import { NOT_FOUND, ok } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
 import * as subscriptions from "./subscriptions.ts";
@@ -46,7 +46,6 @@ type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarg
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
-const ok = <T>(value: T) => ({ ok: true as const, value });
 
 export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   readonly #rooms = this.rooms;
