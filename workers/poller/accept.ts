@@ -36,8 +36,8 @@ export interface Desk {
 export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
-  /** Where people follow the job, for one that was started from chat. */
-  chat?: Omit<ChatTarget, "jobId">;
+  /** Where people follow what they started from chat. */
+  chat?: Pick<ChatTarget, "place" | "platform">;
 }
 
 export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
@@ -274,6 +274,8 @@ export async function acceptTransfer(
     if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
     insertTransfer(house, record);
     const transfer = viewTransfer(record, house.name);
+    if (options.chat !== undefined)
+      followInChat(house, actor, { ...options.chat, transferId: record.id }, options.origin);
     startDownload(house, record, api);
     audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
     remember(house, actor, options.idempotency, transfer);
