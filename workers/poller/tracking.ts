@@ -8,8 +8,9 @@ import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { lostArchive } from "./archives.ts";
+import { overdueBytes } from "./bytes.ts";
 import { beginCensus } from "./census.ts";
-import { effect, hintAt, move } from "./effects.ts";
+import { effect, hintAt } from "./effects.ts";
 import { errandLooked, errandName } from "./errands.ts";
 import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
@@ -21,7 +22,6 @@ import { beginRound } from "./rounds.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
-import { isUpEffect, overdueUp } from "./up-bytes.ts";
 import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
@@ -114,8 +114,7 @@ function attendEffect(desk: Desk, id: string): Look | undefined {
   else if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isUpEffect(record.kind)) overdueUp(house, record);
-    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isByteEffect(record.kind)) overdueBytes(house, record);
     else overdue(house, record);
   }
   return undefined;
