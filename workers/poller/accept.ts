@@ -159,9 +159,10 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { inputs, outputs, ...request } = record.request;
+  const { inputs, outputs, scriptPath, ...request } = record.request;
   const again = JobRequest.safeParse({
     ...request,
+    ...(change.script !== undefined ? { script: change.script } : scriptPath === undefined ? {} : { scriptPath }),
     ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
     ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
     // What the first run was given is there already, as far as it came.

@@ -2,7 +2,7 @@
  * The site behind a connection: its settings, its token, its budget, and clients made of them. Everything that this
  * connection sends to FirecREST passes the one budget kept here.
  */
-import type { ConnectionRequest, ObjectRules } from "../../shared/contract/connection.ts";
+import type { ConnectionRequest, JobLimits, ObjectRules } from "../../shared/contract/connection.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
 import { createFirecrest } from "../../shared/firecrest/client.ts";
@@ -26,6 +26,7 @@ export interface SiteConfig {
   account?: string;
   storageOrigins?: string[];
   objects?: ObjectRules;
+  limits?: JobLimits;
   createdAt: number;
 }
 
@@ -266,6 +267,7 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
     createdAt: now,
     ...(request.account === undefined ? {} : { account: request.account }),
     ...(request.objects === undefined ? {} : { objects: request.objects }),
+    ...(request.limits === undefined ? {} : { limits: request.limits }),
     ...(request.storageOrigins === undefined
       ? {}
       : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),
