@@ -5,6 +5,7 @@
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
 import type { ChatBot } from "../../shared/contract/chat.ts";
+import { partBytesFor } from "../../shared/contract/cut.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
@@ -38,6 +39,7 @@ import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
 import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
+import { Turns } from "../../workers/transfer/turns.ts";
 import { runOurLines } from "../support/errands-in-memory.ts";
 
 const ACTOR = { name: "admin" };
@@ -311,7 +313,9 @@ export class World {
           bucket: this.#objects,
           egress: this.egress,
           trackerOf: () => tracker,
+          partBytesFor,
           clock: systemClock,
+          turns: new Turns(),
           log: (line) => this.lines.push(line),
         },
         message,

@@ -151,7 +151,10 @@ export async function acceptFromHook(
   const { house } = desk;
   const admitted = admit(house, { kind: "hook", name }, "jobs:write");
   if (!admitted.ok) return admitted;
-  const systems = stored(house, name)?.systems;
+  const hook = stored(house, name);
+  // Removed since it was opened: what it was restricted to is gone with it.
+  if (hook === undefined) return { ok: false, code: "unauthorized" };
+  const { systems } = hook;
   const actor: Actor = systems === undefined ? admitted.value : { ...admitted.value, systems };
   const requestId = house.id("req");
   // A sender that names no message means each request anew (a person with curl).

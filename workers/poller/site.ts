@@ -46,7 +46,7 @@ export class Site {
   readonly #seal: Seal;
   readonly #egress: Egress;
   #budget: Budget | undefined;
-  #token: { config: string; source: (renew?: boolean) => Promise<string> } | undefined;
+  #token: { sealed: string; source: (renew?: boolean) => Promise<string> } | undefined;
 
   constructor(house: House, seal: Seal, egress: Egress) {
     this.#house = house;
@@ -122,19 +122,19 @@ export class Site {
 
   /** A bearer token with at least a minute left. One fetch serves all callers; it outlives the object sealed in KV. */
   async token(renew = false): Promise<string> {
-    const text = this.#house.meta("site") ?? "";
-    if (this.#token?.config !== text) {
-      const credential = await this.#credential();
-      // Another caller may have been first while the credential was opened: then its source is the one that counts.
-      if (this.#token?.config !== text) this.#token = { config: text, source: this.#source(credential) };
+    for (;;) {
+      const sealed = this.#house.meta("credential");
+      if (sealed === undefined) throw new Error("the connection has no credential");
+      if (this.#token?.sealed === sealed) return this.#token.source(renew);
+      const credential = await this.#credential(sealed);
+      // While it was opened another one may have been saved, or another caller may have been first.
+      if (this.#house.meta("credential") === sealed && this.#token?.sealed !== sealed)
+        this.#token = { sealed, source: this.#source(credential, sealed) };
     }
-    return this.#token.source(renew);
   }
 
-  async #credential(): Promise<Credential> {
+  async #credential(sealed: string): Promise<Credential> {
     const { auth } = this.config();
-    const sealed = this.#house.meta("credential");
-    if (sealed === undefined) throw new Error("the connection has no credential");
     const secret = await this.#seal.open(sealed, {
       purpose: "credential",
       connection: this.#house.name,
@@ -150,9 +150,13 @@ export class Site {
     };
   }
 
-  #source(credential: Credential): (renew?: boolean) => Promise<string> {
+  /**
+   * A kept token opens only with the credential that it was made with, known by the tag of its sealing: one that is written
+   * late, or read from an old copy, is never used with the next credential, whose site may be somebody else's.
+   */
+  #source(credential: Credential, sealed: string): (renew?: boolean) => Promise<string> {
     const house = this.#house;
-    const binding = { purpose: "token", connection: house.name, id: "token" };
+    const binding = { purpose: "token", connection: house.name, id: sealed.slice(sealed.lastIndexOf(".") + 1) };
     const key = `token/${house.name}`;
     return createTokenSource({
       credential,

@@ -237,7 +237,10 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async beginBytes(effect: string) {
-    return this.#rooms.exists() ? bytes.beginBytes(this.#rooms.desk, effect) : OVER;
+    if (!this.#rooms.exists()) return OVER;
+    const begun = await bytes.beginBytes(this.#rooms.desk, effect);
+    if (begun.go) copyMoved(this.#rooms.streams, effect);
+    return begun;
   }
 
   async copyStarted(effect: string, upload: Upload) {
