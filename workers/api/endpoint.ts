@@ -234,7 +234,7 @@ async function admitted(
 
 async function readInput(spec: Spec<z.ZodObject, z.ZodType>, call: Call): Promise<Partial<Call>> {
   const query = readQuery(spec.query, call.url);
-  if (spec.body === undefined && spec.repeatable === undefined) return { query };
+  if (spec.rawBody !== undefined || (spec.body === undefined && spec.repeatable === undefined)) return { query };
   return { query, ...(await readBody(spec, call.request, call.url.pathname)) };
 }
 

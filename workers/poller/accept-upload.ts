@@ -4,8 +4,9 @@ import type { Transfer, TransferRequest } from "../../shared/contract/transfer.t
 import { type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
 import { type Desk, invalid, newTransfer, type Options } from "./accept.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { type Actor, audit } from "./access.ts";
 import { transferProblems } from "./examine.ts";
+import { remember, replay } from "./repeats.ts";
 import { insertTransfer, isKeyTaken } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
 

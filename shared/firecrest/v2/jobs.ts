@@ -53,7 +53,8 @@ async function makeDirectory(calls: Calls, system: string, path: string): Promis
   }
 }
 
-const repeatable = (error: FirecrestError): FirecrestError =>
+/** The same error of something that may be done twice. */
+export const repeatable = (error: FirecrestError): FirecrestError =>
   new FirecrestError(error.message, {
     code: error.code,
     retry: "later",
@@ -69,8 +70,10 @@ export async function cancelJob(calls: Calls, system: string, schedulerId: strin
     await calls.call(OPERATIONS.J6_cancel, { system, id: schedulerId });
     return "requested";
   } catch (error) {
-    if (error instanceof FirecrestError && ALREADY_OVER.test(error.message)) return "over";
-    throw error;
+    if (!(error instanceof FirecrestError)) throw error;
+    if (ALREADY_OVER.test(error.message)) return "over";
+    // Cancelling twice does no harm.
+    throw error.retry === "after_check" ? repeatable(error) : error;
   }
 }
 
