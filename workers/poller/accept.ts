@@ -24,6 +24,7 @@ import { quotaRefusal } from "./objects.ts";
 import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
 import type { Site } from "./site.ts";
+import { withOpenInputs, withSealedInputs, withSealedUrl } from "./source-url.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
 
 /** What accepting needs from the Tracker. */
@@ -63,7 +64,8 @@ export async function acceptJob(
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
-  const inputs = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
+  const asked = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
+  const inputs = await Promise.all(asked.map((input) => withSealedUrl(house, desk.seal, input)));
   const outputs = planOutputs(house, id, request);
   const record: JobRecord = {
     id,
@@ -73,7 +75,7 @@ export async function acceptJob(
     acceptedAt: now,
     changedAt: now,
     // The secrets of callbacks live sealed with their receivers, never in the job's row.
-    request: withoutSecrets(request),
+    ...(await withSealedInputs(house, desk.seal, id, withoutSecrets(request))),
     actor: actor.name,
     tagged: composed.tagged,
     outputs,
@@ -159,7 +161,12 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { inputs, outputs, scriptPath, ...request } = record.request;
+  const { inputs, outputs, scriptPath, ...request } = await withOpenInputs(
+    desk.house,
+    desk.seal,
+    record,
+    record.request,
+  );
   const again = JobRequest.safeParse({
     ...request,
     ...(change.script !== undefined ? { script: change.script } : scriptPath === undefined ? {} : { scriptPath }),
