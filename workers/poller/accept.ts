@@ -11,7 +11,7 @@ import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { acceptUpload } from "./accept-upload.ts";
+import { makeUpload } from "./accept-upload.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
@@ -51,9 +51,40 @@ export async function acceptJob(
   options: Options,
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
   const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  const earlier = (): Answer<{ job: Job; replayed: boolean }> | undefined => {
+    const before = replay<Job>(house, actor, options.idempotency);
+    return before?.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  };
+  const before = earlier();
+  if (before !== undefined) return before;
+  const prepared = await prepareJob(desk, actor, request, options);
+  if (!prepared.ok) return prepared;
+  return house.change(() => {
+    const raced = earlier();
+    if (raced !== undefined) return raced;
+    const made = prepared.make();
+    if (!made.ok) return made;
+    remember(house, actor, options.idempotency, made.value);
+    return { ok: true, value: { job: made.value, replayed: false } };
+  });
+}
 
+/**
+ * What was examined and may become rows. All that leaves a transaction (sealing) is done; `make` is called inside
+ * `house.change`, where it still may refuse, with nothing written.
+ */
+export interface Prepared<T> {
+  ok: true;
+  make(): Answer<T>;
+}
+
+export async function prepareJob(
+  desk: Desk,
+  actor: Actor,
+  request: JobRequest,
+  options: Omit<Options, "idempotency">,
+): Promise<Prepared<Job> | Refusal> {
+  const { house } = desk;
   const id = house.id("job");
   const pingToken = request.ping === true ? toBase64Url(systemRandom(24)) : undefined;
   const { name, workingDirectory } = request;
@@ -88,9 +119,7 @@ export async function acceptJob(
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
   };
 
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
+  const make = (): Answer<Job> => {
     const taken = outputs
       .map(({ key }, n) => ({ key, n }))
       .filter(({ key, n }) => isKeyTaken(house, key) || outputs.findIndex((o) => o.key === key) !== n);
@@ -128,10 +157,9 @@ export async function acceptJob(
     if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     beginJob(house, record, inputs);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
+    return { ok: true, value: viewJob(record, house.name) };
+  };
+  return { ok: true, make };
 }
 
 export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
@@ -237,47 +265,60 @@ export async function acceptTransfer(
   options: Options,
 ): Promise<Answer<{ transfer: Transfer; replayed: boolean }>> {
   const { house } = desk;
-  const before = replay<Transfer>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
-  if (request.direction === "upload") return acceptUpload(desk, actor, request, options);
+  const earlier = (): Answer<{ transfer: Transfer; replayed: boolean }> | undefined => {
+    const before = replay<Transfer>(house, actor, options.idempotency);
+    return before?.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
+  };
+  return house.change(() => {
+    const before = earlier();
+    if (before !== undefined) return before;
+    const made = makeTransfer(desk, actor, request, options.origin);
+    if (!made.ok) return made;
+    remember(house, actor, options.idempotency, made.value);
+    return { ok: true, value: { transfer: made.value, replayed: false } };
+  });
+}
+
+/** Call inside `house.change`. Refuses with nothing written. */
+export function makeTransfer(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
+  return request.direction === "upload"
+    ? makeUpload(desk, actor, request, origin)
+    : makeDownload(desk, actor, request, origin);
+}
+
+function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
+  const { house } = desk;
   const { api, account } = desk.site.config();
+  const { key } = request;
   const problems = transferProblems(desk, actor, request);
-  if (problems.length > 0 || request.key === undefined) return invalid(problems);
-  const now = house.now();
-  const key = request.key;
+  if (problems.length > 0 || key === undefined) return invalid(problems);
+  if (isKeyTaken(house, key))
+    return {
+      ok: false,
+      code: "conflict",
+      detail: "Another transfer is under way to the same key.",
+      errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
+    };
+  // How large the file is shows when it is staged; here only whether there is room for anything at all.
+  const full = quotaRefusal(house, 1);
+  if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
   const charged = request.account ?? account;
   const record: TransferRecord = {
-    ...newTransfer(house.id("tr"), actor, now),
+    ...newTransfer(house.id("tr"), actor, house.now()),
     warnings: [],
     direction: "download",
     system: request.system,
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
-    ...traceOf(options.origin),
+    ...traceOf(origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };
-  return house.change((): Answer<{ transfer: Transfer; replayed: boolean }> => {
-    const raced = replay<Transfer>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { transfer: raced.value, replayed: true } } : raced;
-    if (isKeyTaken(house, key))
-      return {
-        ok: false,
-        code: "conflict",
-        detail: "Another transfer is under way to the same key.",
-        errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
-      };
-    // How large the file is shows when it is staged; here only whether there is room for anything at all.
-    const full = quotaRefusal(house, 1);
-    if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
-    insertTransfer(house, record);
-    const transfer = viewTransfer(record, house.name);
-    startDownload(house, record, api);
-    audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
-    remember(house, actor, options.idempotency, transfer);
-    return { ok: true, value: { transfer, replayed: false } };
-  });
+  insertTransfer(house, record);
+  startDownload(house, record, api);
+  audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
+  return { ok: true, value: viewTransfer(record, house.name) };
 }
 
 export function cancelTransfer(house: House, actor: Actor, id: string, origin: Origin): Answer<Transfer> {

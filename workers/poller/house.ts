@@ -66,6 +66,8 @@ export class House {
   clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
+  /** The earliest time that this commit put on the agenda. */
+  #soonest = Number.POSITIVE_INFINITY;
   #depth = 0;
   /** Set by the Tracker: called after each commit with the events that it made. */
   onCommit: (events: Event[]) => void = () => {};
@@ -126,6 +128,7 @@ export class House {
       this.#depth--;
       this.#hints = [];
       this.#events = [];
+      this.#soonest = Number.POSITIVE_INFINITY;
       throw error;
     }
   }
@@ -149,6 +152,7 @@ export class House {
       subject,
       Math.ceil(at),
     );
+    this.#soonest = Math.min(this.#soonest, Math.ceil(at));
   }
 
   notDue(kind: AgendaKind, subject: string): void {
@@ -191,7 +195,16 @@ export class House {
       return Math.min(least, at ?? Number.POSITIVE_INFINITY);
     }, Number.POSITIVE_INFINITY);
     if (!Number.isFinite(next)) return;
+    await this.#armFor(next, await this.storage.getAlarm());
+  }
+
+  /** After a commit only what it added can be earlier than the alarm; without an alarm the whole agenda is asked. */
+  async #armAfter(soonest: number): Promise<void> {
     const standing = await this.storage.getAlarm();
+    await (standing === null ? this.arm() : this.#armFor(soonest, standing));
+  }
+
+  async #armFor(next: number, standing: number | null): Promise<void> {
     // What is due since ever (0) is due now: the platform takes no such time.
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));
   }
@@ -199,8 +212,10 @@ export class House {
   #flush(): void {
     const hints = this.#hints;
     const events = this.#events;
+    const soonest = this.#soonest;
     this.#hints = [];
     this.#events = [];
+    this.#soonest = Number.POSITIVE_INFINITY;
     for (const { queue, message } of dedupe(hints)) {
       const sent =
         queue === "commands"
@@ -210,7 +225,7 @@ export class House {
             : this.env.CALLBACKS.send(message);
       sent.catch((error: unknown) => this.log({ event: "hint.lost", queue, error }));
     }
-    this.arm().catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
+    this.#armAfter(soonest).catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
     this.onCommit(events);
   }
 }
