@@ -64,6 +64,27 @@ describe("a job in a Slack channel", () => {
       expect(await readAction(ACTION_KEY, button?.value)).toMatchObject({ job: id, connection: world.house.name });
     }));
 
+  it("that ran out of time can be resubmitted with more, as far as its partition allows", () =>
+    inWorld(async (world) => {
+      const double = slack(world);
+      const site = JSON.parse(world.house.meta("site") ?? "{}");
+      world.house.setMeta("site", JSON.stringify({ ...site, limits: { "cluster/debug": { timeLimitSeconds: 90 } } }));
+      for (const [partition, timeLimitSeconds] of [
+        ["debug", 90],
+        ["normal", 120],
+      ] as const) {
+        const script = `#!/bin/bash -l\n#SBATCH --time=1 --partition=${partition}\n#FAKE sleep 600\nsleep 600\n`;
+        const { id } = await world.submit({ name: partition, script });
+        follow(world, id);
+        await world.until(settled(world, id));
+        const message = double.roots.find(({ text }) => text.includes(`${partition} on cluster ran out of time`));
+        const blocks = (message?.blocks ?? []) as { type: string; elements: { action_id: string; value: string }[] }[];
+        const buttons = blocks.find(({ type }) => type === "actions")?.elements ?? [];
+        const more = buttons.find(({ action_id }) => action_id === "firewatch:more");
+        expect(await readAction(ACTION_KEY, more?.value)).toMatchObject({ job: id, proposal: { timeLimitSeconds } });
+      }
+    }));
+
   it("has the end of its errors and its results in its thread, once", () =>
     inWorld(async (world) => {
       const double = slack(world);

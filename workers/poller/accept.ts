@@ -7,6 +7,7 @@ import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contrac
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
+import type { EffectKind } from "../../shared/domain/effect.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
@@ -186,9 +187,10 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { inputs, outputs, ...request } = record.request;
+  const { inputs, outputs, scriptPath, ...request } = record.request;
   const again = JobRequest.safeParse({
     ...request,
+    ...(change.script !== undefined ? { script: change.script } : scriptPath === undefined ? {} : { scriptPath }),
     ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
     ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
     // What the first run was given is there already, as far as it came.
@@ -321,11 +323,16 @@ function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, origin
   return { ok: true, value: viewTransfer(record, house.name) };
 }
 
+/** What cannot be taken back: R2 may have the object already. */
+const MAKES_OBJECT: readonly EffectKind[] = ["complete", "put_empty"];
+
 export function cancelTransfer(house: House, actor: Actor, id: string, origin: Origin): Answer<Transfer> {
   return house.change((): Answer<Transfer> => {
     const record = transferRecord(house, id);
     if (record === undefined) return { ok: false, code: "not_found" };
     if (isEndedTransfer(record.status)) return { ok: true, value: viewTransfer(record, house.name) };
+    if (effectsOf(house, id).some(({ kind, state }) => MAKES_OBJECT.includes(kind) && state === "sent"))
+      return { ok: false, code: "conflict", detail: "Its object is being made at this moment: too late to cancel." };
     audit(house, actor, "transfer.cancel", `transfers/${id}`, origin);
     return {
       ok: true,

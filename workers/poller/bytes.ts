@@ -1,18 +1,18 @@
 /** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
-import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
+import { DEADLINE_MS, isByteEffect } from "../../shared/domain/effect.ts";
 import { pieceRange } from "../../shared/domain/pieces.ts";
 import { proofFor } from "../../shared/domain/proof.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
+import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, plan, tryAgain } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import type { House } from "./house.ts";
 import { changeUsage, quotaRefusal } from "./objects.ts";
 import { fetchPieces } from "./pieces.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
-import { beginUp, fetchStarted, finishUp, isUpEffect, partsSent } from "./up-bytes.ts";
+import { beginUp, fetchStarted, finishUp, isUpEffect, overdueUp, partsSent } from "./up-bytes.ts";
 
 /** Long enough to move a few hundred MB, short enough that a lost invocation is noticed soon. */
 const SEGMENT_MS = 45_000;
@@ -148,7 +148,7 @@ export function partsDone(house: House, id: string, parts: PartDone[]): { go: bo
       announce: [],
       changed: parts.length > 0,
     });
-    note(house, record, {}, house.now() + DEADLINE_MS.copy);
+    note(house, record, parts.length > 0 ? { failures: 0 } : {}, house.now() + DEADLINE_MS.copy);
     return { go: true };
   });
 }
@@ -239,18 +239,11 @@ function failed(
   const give = () => {
     move(house, record, "refused", { doc: { lastError: outcome.detail } });
     if (record.kind !== "abort")
-      failTransfer(house, transfer, outcome.why === "never" ? "copy_failed" : outcome.why, outcome.detail);
+      failTransfer(house, transfer, outcome.why === "exists" ? outcome.why : "copy_failed", outcome.detail);
   };
   switch (outcome.why) {
     case "later":
-      if (record.attempt >= MAX_ATTEMPTS) {
-        give();
-        return;
-      }
-      move(house, record, "planned", {
-        dueAt: house.now() + retryDelayMs(record.attempt, house.random(), outcome.retryAfterSeconds),
-        doc: { lastError: outcome.detail },
-      });
+      if (!tryAgain(house, record, outcome, MAX_FAILURES)) give();
       return;
     case "never":
     case "exists":
@@ -267,7 +260,18 @@ function failed(
   }
 }
 
-const MAX_ATTEMPTS = 60;
+const MAX_FAILURES = 60;
+
+/** The invocation was never heard of again: as if it had failed. Call inside `house.change`. */
+export function overdueBytes(house: House, record: EffectRecord): void {
+  if (isUpEffect(record.kind)) {
+    overdueUp(house, record);
+    return;
+  }
+  const transfer = transferRecord(house, record.subject);
+  if (transfer === undefined) move(house, record, "refused");
+  else failed(house, record, transfer, { kind: "failed", why: "later", detail: LOST_WORKER });
+}
 
 /** The staged file can be fetched: the copy is planned, or, when nobody wants it any more, the debt is paid. */
 export function copyStaged(house: House, transferId: string): void {

@@ -154,7 +154,10 @@ export async function acceptFromHook(desk: Desk, name: string, inbound: Verified
   const { house } = desk;
   const admitted = admit(house, { kind: "hook", name }, "jobs:write");
   if (!admitted.ok) return admitted;
-  const systems = stored(house, name)?.systems;
+  const hook = stored(house, name);
+  // Removed since it was opened: what it was restricted to is gone with it.
+  if (hook === undefined) return { ok: false, code: "unauthorized" };
+  const { systems } = hook;
   const actor: Actor = systems === undefined ? admitted.value : { ...admitted.value, systems };
   const { result, origin, bodySha256 } = inbound;
   const requestId = house.id("req");

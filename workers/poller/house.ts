@@ -119,17 +119,31 @@ export class House {
   change<T>(write: () => T): T {
     if (this.#depth > 0) return write();
     this.#depth++;
+    let result: T;
     try {
-      const result = this.storage.transactionSync(write);
-      this.#depth--;
-      this.#flush();
-      return result;
+      result = this.storage.transactionSync(write);
     } catch (error) {
-      this.#depth--;
       this.#hints = [];
       this.#events = [];
       this.#soonest = Number.POSITIVE_INFINITY;
       throw error;
+    } finally {
+      this.#depth--;
+    }
+    this.#flush();
+    return result;
+  }
+
+  /** A part of a change that may fail alone: then nothing of it is left, and the rest goes on. Call inside `change`. */
+  attempt<T>(write: () => T): { ok: true; value: T } | { ok: false; error: unknown } {
+    const before = { hints: this.#hints.length, events: this.#events.length, soonest: this.#soonest };
+    try {
+      return { ok: true, value: this.storage.transactionSync(write) };
+    } catch (error) {
+      this.#hints.length = before.hints;
+      this.#events.length = before.events;
+      this.#soonest = before.soonest;
+      return { ok: false, error };
     }
   }
 
@@ -209,6 +223,7 @@ export class House {
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));
   }
 
+  /** Never throws: what is committed is done, whatever becomes of the news of it. */
   #flush(): void {
     const hints = this.#hints;
     const events = this.#events;
@@ -216,17 +231,20 @@ export class House {
     this.#hints = [];
     this.#events = [];
     this.#soonest = Number.POSITIVE_INFINITY;
-    for (const { queue, message } of dedupe(hints)) {
-      const sent =
-        queue === "commands"
-          ? this.env.COMMANDS.send(message)
-          : queue === "transfers"
-            ? this.env.TRANSFERS.send(message)
-            : this.env.CALLBACKS.send(message);
-      sent.catch((error: unknown) => this.log({ event: "hint.lost", queue, error }));
-    }
+    for (const hint of dedupe(hints))
+      this.#send(hint).catch((error: unknown) => this.log({ event: "hint.lost", queue: hint.queue, error }));
     this.#armAfter(soonest).catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
-    this.onCommit(events);
+    try {
+      this.onCommit(events);
+    } catch (error) {
+      this.log({ event: "commit.not_told", error });
+    }
+  }
+
+  async #send({ queue, message }: Hint): Promise<void> {
+    if (queue === "commands") await this.env.COMMANDS.send(message);
+    else if (queue === "transfers") await this.env.TRANSFERS.send(message);
+    else await this.env.CALLBACKS.send(message);
   }
 }
 

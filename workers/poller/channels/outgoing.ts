@@ -1,13 +1,13 @@
 /** What the consumer of `callbacks` does with a delivery to people: composes its message, posts it, and says what came of it. */
 import { eventMessage } from "../../../shared/chat/about.ts";
-import type { JobExtras } from "../../../shared/chat/about-job.ts";
-import { bindAction } from "../../../shared/chat/action.ts";
+import { type JobExtras, suggestion } from "../../../shared/chat/about-job.ts";
+import { bindActions } from "../../../shared/chat/action.ts";
 import type { BotApi, Call } from "../../../shared/chat/bot-api.ts";
 import { detailMessage, detailsOf } from "../../../shared/chat/details.ts";
 import { emailRequest, mailOf } from "../../../shared/chat/email.ts";
 import { mattermostWebhookBody } from "../../../shared/chat/mattermost.ts";
 import { mattermostApi } from "../../../shared/chat/mattermost-api.ts";
-import { ACTIONS, type Action, type Message } from "../../../shared/chat/message.ts";
+import type { Message } from "../../../shared/chat/message.ts";
 import { rocketchatBody } from "../../../shared/chat/rocketchat.ts";
 import { slackWebhookBody } from "../../../shared/chat/slack.ts";
 import { slackApi } from "../../../shared/chat/slack-api.ts";
@@ -138,8 +138,9 @@ const secretsOf = ({ url, chat }: Lease): string[] => [
   ...(chat?.apiKey === undefined ? [] : [chat.apiKey]),
 ];
 
-const extrasOf = ({ memoryMiB }: ChatLease, stderrTail?: string): JobExtras => ({
-  ...(memoryMiB === undefined ? {} : { memoryMiB }),
+const extrasOf = ({ provided }: ChatLease, stderrTail?: string): JobExtras => ({
+  ...(provided?.memoryMiB === undefined ? {} : { memoryMiB: provided.memoryMiB }),
+  ...(provided === undefined ? {} : { limits: provided.limits }),
   ...(stderrTail === undefined ? {} : { stderrTail }),
 });
 
@@ -162,25 +163,21 @@ async function edit(
   const topic = topicOf(event);
   const key = (part: string): string => `${deps.connection}/${receiver}/${topic}/${part}`;
   const isJob = event.type.startsWith("job.");
-  const values = isJob ? await buttonsOf(bot, deps.connection, (event.data as Job).id) : {};
-  const message = eventMessage(event, { ...extrasOf(chat), values });
+  const extras = extrasOf(chat);
+  const job = event.data as Job;
+  const values = isJob ? await bindActions(bot.actionKey, job, suggestion(job, extras)) : {};
+  const message = eventMessage(event, { ...extras, values });
   const main: Part = { part: MAIN, key: key(MAIN), message, ...standing[MAIN] };
 
   const details: Part[] = [];
   for (const { kind, part } of detailsOf(event)) {
     if (standing[part]?.shown !== undefined) continue;
-    const job = event.data as Job;
     const detail = detailMessage(kind, job, kind === "tail" ? await deps.tail(job.id) : undefined);
     if (detail !== undefined) details.push({ part, key: key(part), message: detail, ...standing[part] });
   }
 
   const { shown, unsure, ...came } = await show(apiOf(bot, place.workspace, deps, startedAt), place, main, details);
   return { ...came, chat: { shown, unsure } };
-}
-
-async function buttonsOf(bot: ChatBot, connection: string, job: string): Promise<Partial<Record<Action, string>>> {
-  const bound = ACTIONS.map(async (act) => [act, await bindAction(bot.actionKey, { connection, job, act })] as const);
-  return Object.fromEntries(await Promise.all(bound));
 }
 
 function apiOf(bot: ChatBot, workspace: string, deps: OutgoingDeps, startedAt: number): BotApi {
