@@ -37,9 +37,12 @@ export interface Desk {
 export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
-  /** Where people follow the job, for one that was started from chat. */
-  chat?: Omit<ChatTarget, "jobId">;
+  /** Where people follow what they started from chat. */
+  chat?: Pick<ChatTarget, "place" | "platform">;
 }
+
+/** What is known of whoever asks, beside which request it is. */
+type Known = Omit<Options, "idempotency">;
 
 export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
@@ -83,7 +86,7 @@ export async function prepareJob(
   desk: Desk,
   actor: Actor,
   request: JobRequest,
-  options: Omit<Options, "idempotency">,
+  options: Known,
 ): Promise<Prepared<Job> | Refusal> {
   const { house } = desk;
   const id = house.id("job");
@@ -274,7 +277,7 @@ export async function acceptTransfer(
   return house.change(() => {
     const before = earlier();
     if (before !== undefined) return before;
-    const made = makeTransfer(desk, actor, request, options.origin);
+    const made = makeTransfer(desk, actor, request, options);
     if (!made.ok) return made;
     remember(house, actor, options.idempotency, made.value);
     return { ok: true, value: { transfer: made.value, replayed: false } };
@@ -282,13 +285,13 @@ export async function acceptTransfer(
 }
 
 /** Call inside `house.change`. Refuses with nothing written. */
-export function makeTransfer(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
+export function makeTransfer(desk: Desk, actor: Actor, request: TransferRequest, options: Known): Answer<Transfer> {
   return request.direction === "upload"
-    ? makeUpload(desk, actor, request, origin)
-    : makeDownload(desk, actor, request, origin);
+    ? makeUpload(desk, actor, request, options.origin)
+    : makeDownload(desk, actor, request, options);
 }
 
-function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
+function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, { origin, chat }: Known): Answer<Transfer> {
   const { house } = desk;
   const { api, account } = desk.site.config();
   const { key } = request;
@@ -318,6 +321,7 @@ function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, origin
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };
   insertTransfer(house, record);
+  if (chat !== undefined) followInChat(house, actor, { ...chat, transferId: record.id }, origin);
   startDownload(house, record, api);
   audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
   return { ok: true, value: viewTransfer(record, house.name) };

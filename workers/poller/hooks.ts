@@ -208,7 +208,7 @@ export async function acceptFromHook(desk: Desk, name: string, inbound: Verified
     }
     case "transfer":
       return take(() => {
-        const made = makeTransfer(desk, actor, result.request, origin);
+        const made = makeTransfer(desk, actor, result.request, { origin });
         return made.ok ? started({ transferId: made.value.id }, `transfers/${made.value.id}`) : made;
       });
   }
