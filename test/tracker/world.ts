@@ -19,9 +19,11 @@ import type { Api } from "../../shared/firecrest/port.ts";
 import type { Log } from "../../shared/log.ts";
 import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
+import { admit } from "../../workers/poller/access.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
 import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
+import { shareStored } from "../../workers/poller/chat-shares.ts";
 import { perform } from "../../workers/poller/commands.ts";
 import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
@@ -332,7 +334,12 @@ export class World {
         const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
         if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
         const bot = async (workspace: string) => this.bots.get(workspace);
-        return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
+        const share = async (person: { workspace: string; user: string }, transfer: string) => {
+          const admitted = admit(this.house, { kind: "chat", ...person }, "transfers:read");
+          const shared = admitted.ok ? await shareStored(this.desk, admitted.value, [transfer], {}) : admitted;
+          return shared.ok ? shared.value : [];
+        };
+        return attemptForPeople(lease, { ...way, bot, share, tail: async (job) => this.tails.get(job) });
       },
       now,
       sleep,

@@ -42,7 +42,7 @@ import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Pick<ChatTarget, "place" | "platform"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
