@@ -2,7 +2,7 @@
 import type { Proposal } from "../contract/chat.ts";
 import type { Job, Warning } from "../contract/job.ts";
 import { isEndedJob, isEndedTransfer, type JobReason } from "../contract/states.ts";
-import type { Action, Button, Fact, Message, Tone } from "./message.ts";
+import type { Action, Button, Fact, Link, Message, Tone } from "./message.ts";
 import { duration, moment, ranges, size, slurmTime } from "./words.ts";
 
 /** What is known beyond the job itself. */
@@ -17,14 +17,14 @@ export interface JobExtras {
   percent?: number;
   /** The one that is news: it waits in vain, or would. */
   warning?: Warning;
-  /** Where a person can see more. */
-  link?: { label: string; url: string };
+  /** What a person can open. */
+  links?: Link[];
   /** One opaque value per button; what has none gets no button. */
   values?: Partial<Record<Action, string>>;
 }
 
 export function jobMessage(job: Job, extras: JobExtras = {}): Message {
-  const { stderrTail, percent, warning, link, values = {} } = extras;
+  const { stderrTail, percent, warning, links, values = {} } = extras;
   const isWarning = percent !== undefined || warning !== undefined;
   const next = nextStep(job, extras);
   const text = warning?.message ?? (percent === undefined ? because(job) : undefined);
@@ -41,7 +41,7 @@ export function jobMessage(job: Job, extras: JobExtras = {}): Message {
     ...(text === undefined ? {} : { text }),
     ...(tail === "" ? {} : { tail: { caption: "Last lines of its errors", text: tail } }),
     ...(next === undefined ? {} : { next }),
-    ...(link === undefined ? {} : { link }),
+    ...(links === undefined ? {} : { links }),
     ...(buttons.length === 0 ? {} : { buttons }),
   };
 }

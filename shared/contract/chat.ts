@@ -184,9 +184,10 @@ export interface ChatBot {
   actionKey: string;
 }
 
-/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+/** Where news is shown: of a job (one message, edited in place), of a transfer's end, or of the whole connection. */
 export interface ChatTarget {
   place: ChatPlace;
   platform: ChatPlatform;
   jobId?: string;
+  transferId?: string;
 }

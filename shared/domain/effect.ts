@@ -80,7 +80,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   cancel: 3,
   list: 2,
   compress: 4,
-  stage: 4,
+  stage: 5,
   release: 1,
   verify: 3,
   hash: 4,

@@ -4,6 +4,7 @@ import type { ChatCodeRequest } from "../../shared/contract/chat.ts";
 import type { Origin } from "../../shared/contract/rpc.ts";
 import { Administration } from "./administration.ts";
 import * as chatLinks from "./chat-links.ts";
+import { shareStored } from "./chat-shares.ts";
 import { jobRecord } from "./jobs.ts";
 import { providedFor } from "./limits.ts";
 import { NOT_FOUND } from "./rooms.ts";
@@ -25,6 +26,12 @@ export abstract class ChatEntrances extends Administration {
   async revokeChatLink(caller: Caller, id: string, origin: Origin) {
     return this.rooms.with(caller, "connection:admin", (actor) =>
       chatLinks.revoke(this.rooms.house, actor, id, origin),
+    );
+  }
+
+  async shareStored(caller: Caller, transferIds: readonly string[], origin: Origin) {
+    return this.rooms.with(caller, "transfers:read", (actor) =>
+      shareStored(this.rooms.desk, actor, transferIds, origin),
     );
   }
 

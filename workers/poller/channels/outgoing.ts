@@ -7,7 +7,7 @@ import { detailMessage, detailsOf } from "../../../shared/chat/details.ts";
 import { emailRequest, mailOf } from "../../../shared/chat/email.ts";
 import { mattermostWebhookBody } from "../../../shared/chat/mattermost.ts";
 import { mattermostApi } from "../../../shared/chat/mattermost-api.ts";
-import type { Message } from "../../../shared/chat/message.ts";
+import type { Link, Message } from "../../../shared/chat/message.ts";
 import { rocketchatBody } from "../../../shared/chat/rocketchat.ts";
 import { slackWebhookBody } from "../../../shared/chat/slack.ts";
 import { slackApi } from "../../../shared/chat/slack-api.ts";
@@ -24,10 +24,12 @@ import type { Now } from "../../../shared/clock.ts";
 import type { ChatBot } from "../../../shared/contract/chat.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { Transfer } from "../../../shared/contract/transfer.ts";
 import type { Egress } from "../../../shared/egress/egress.ts";
 import { EgressError } from "../../../shared/egress/error.ts";
 import { redactText } from "../../../shared/log.ts";
 import { type AttemptVerdict, judgeAttempt } from "../../../shared/webhooks/retry.ts";
+import { resultLink, type SharedResult } from "../chat-shares.ts";
 import type { AttemptReport, Lease } from "../lanes.ts";
 import type { ChatLease } from "./leasing.ts";
 import { MAIN, type Part, show } from "./show.ts";
@@ -48,6 +50,8 @@ export interface OutgoingDeps {
   bot(workspace: string): Promise<ChatBot | undefined>;
   /** Last lines of a job's errors, where they can be had in good time. Never throws. */
   tail(jobId: string): Promise<string | undefined>;
+  /** Links of a day to what this person has fetched. Never throws. */
+  share(person: { workspace: string; user: string }, transferId: string): Promise<SharedResult[]>;
 }
 
 type Facts = Omit<AttemptReport, "delivery" | "attempt" | "at" | "durationMs">;
@@ -166,7 +170,8 @@ async function edit(
   const extras = extrasOf(chat);
   const job = event.data as Job;
   const values = isJob ? await bindActions(bot.actionKey, job, suggestion(job, extras)) : {};
-  const message = eventMessage(event, { ...extras, values });
+  const links = "user" in place && event.type.startsWith("transfer.") ? await linksOf(event, place, deps) : [];
+  const message = eventMessage(event, { ...extras, values, links });
   const main: Part = { part: MAIN, key: key(MAIN), message, ...standing[MAIN] };
 
   const details: Part[] = [];
@@ -178,6 +183,12 @@ async function edit(
 
   const { shown, unsure, ...came } = await show(apiOf(bot, place.workspace, deps, startedAt), place, main, details);
   return { ...came, chat: { shown, unsure } };
+}
+
+/** Of what is stored, for one person's eyes only: in a channel, whoever wants a result asks for a link of their own. */
+async function linksOf(event: Event, person: { workspace: string; user: string }, deps: OutgoingDeps): Promise<Link[]> {
+  const shared = await deps.share(person, (event.data as Transfer).id);
+  return shared.map((one) => resultLink(deps.publicUrl ?? "", one));
 }
 
 function apiOf(bot: ChatBot, workspace: string, deps: OutgoingDeps, startedAt: number): BotApi {

@@ -6,6 +6,7 @@
 import { sha256Hex } from "../../../shared/bytes.ts";
 import { jobMessage, suggestion } from "../../../shared/chat/about-job.ts";
 import { bindActions } from "../../../shared/chat/action.ts";
+import { BOUNDS } from "../../../shared/chat/clamp.ts";
 import { type Command, parseCommand } from "../../../shared/chat/command.ts";
 import { errorsByField, type FormErrors, type FormMetadata, readForm } from "../../../shared/chat/form.ts";
 import type { Message } from "../../../shared/chat/message.ts";
@@ -32,6 +33,7 @@ import type { Answer, Idempotency, Origin, Page, Refusal } from "../../../shared
 import type { Transfer, TransferRequest } from "../../../shared/contract/transfer.ts";
 import { JobId } from "../../../shared/contract/words.ts";
 import { connectionOfCode, type Person } from "../chat-links.ts";
+import { resultLink, type SharedResult } from "../chat-shares.ts";
 import type { Provided } from "../limits.ts";
 import type { Known } from "./register.ts";
 import * as says from "./says.ts";
@@ -39,7 +41,7 @@ import * as says from "./says.ts";
 interface Options {
   idempotency?: Idempotency;
   origin: Origin;
-  chat?: Omit<ChatTarget, "jobId">;
+  chat?: Pick<ChatTarget, "place" | "platform">;
 }
 
 /** What chat asks of a connection's Tracker. */
@@ -52,6 +54,7 @@ export interface ChatTracker {
   jobs(caller: Caller, query: JobsQuery): Promise<Answer<Page<Job>>>;
   job(caller: Caller, id: string): Promise<Answer<Job>>;
   acceptTransfer(caller: Caller, request: TransferRequest, options: Options): Promise<Answer<{ transfer: Transfer }>>;
+  shareStored(caller: Caller, transferIds: readonly string[], origin: Origin): Promise<Answer<SharedResult[]>>;
   /** What a job was given, and what it may be given. */
   provided(caller: Caller, id: string): Promise<Answer<Provided>>;
   linkPerson(workspace: string, person: Person, code: string): Promise<Answer<ChatLink>>;
@@ -142,7 +145,7 @@ class Conversation {
         return this.#queue(connection, command.system);
       case "get":
         return "job" in command.of
-          ? this.#ofJob(connection, command.of.job, (job) => say(says.results(job, this.#talk.publicUrl)))
+          ? this.#ofJob(connection, command.of.job, (job) => this.#results(job))
           : this.#fetchFile(connection, command.of);
       case "status":
         return this.#ofJob(connection, command.job, (job) => this.#status(job));
@@ -166,7 +169,7 @@ class Conversation {
         case "logs":
           return this.#logs(job, "stdout");
         case "fetch":
-          return say(says.results(job, this.#talk.publicUrl));
+          return this.#results(job);
         case "resubmit":
         case "more":
           return this.#resubmit(job, proposal);
@@ -301,6 +304,16 @@ class Conversation {
     return answer.ok ? say(says.logs(job, stream, answer.value)) : this.#refused(answer, job.connection);
   }
 
+  /** Links for whoever asks, made as they ask: nobody else sees this answer. */
+  async #results(job: Job): Promise<Reply> {
+    const stored = job.outputs.filter(({ status }) => status === "stored").slice(0, BOUNDS.links);
+    const ids = stored.map(({ transferId }) => transferId);
+    const shared = await this.#talk.tracker(job.connection).shareStored(this.#caller, ids, {});
+    if (!shared.ok) return this.#refused(shared, job.connection);
+    const links = shared.value.map((one) => resultLink(this.#talk.publicUrl, one));
+    return say(says.results(job, links));
+  }
+
   /** Once for each message, whichever of its buttons is pressed, however often and by however many. */
   async #resubmit(job: Job, proposal: Proposal | undefined): Promise<Reply> {
     const { register } = this.#talk;
@@ -337,10 +350,10 @@ class Conversation {
       // What we named may be fetched anew; what the person named is theirs to clear away.
       overwrite: of.key === undefined,
     };
-    const { chat: _, ...options } = await this.#options(false);
+    const options = await this.#options(false);
     const answer = await this.#talk.tracker(connection).acceptTransfer(this.#caller, request, options);
     if (!answer.ok) return this.#refused(answer, connection);
-    return say(says.fetching(answer.value.transfer, this.#talk.publicUrl));
+    return say(says.fetching(answer.value.transfer));
   }
 
   #refused(refusal: Refusal, connection: string): { kind: "say"; message: Message } {
