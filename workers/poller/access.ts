@@ -95,6 +95,14 @@ export function isLiveKey(house: House, hash: string): boolean {
   return identify(house, { kind: "key", hash }).length > 0;
 }
 
+/** Whether an OIDC binding lets in whoever came by it as it did then: it is there, may read, and reaches as far. */
+export function isLiveIdentity(house: House, name: string, systems: readonly string[] | undefined): boolean {
+  const found = identity(house, name);
+  if (!found.ok) return false;
+  const { scopes = DEFAULT_SCOPES, systems: now } = found.value;
+  return scopes.includes("jobs:read") && JSON.stringify(now) === JSON.stringify(systems);
+}
+
 type Standing = { actor: Actor; scopes: readonly Scope[] };
 
 /** Everybody whom the caller may act as: claims may fit more than one binding. */

@@ -32,6 +32,7 @@ import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
 import { channelPatch } from "./channels/out-only.ts";
+import { unmark } from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
 import { HookEntrances } from "./hook-entrances.ts";
@@ -331,9 +332,14 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     if (this.#rooms.exists()) this.#rooms.rememberDead(queue, body);
   }
 
-  /** The sweep: rebuilds the alarm if it was lost, and attends to what is overdue. True while there is live work. */
+  /**
+   * The sweep: rebuilds the alarm if it was lost, and attends to what is overdue. True while there is live work. A connection
+   * that is gone is not visited again.
+   */
   async tick(): Promise<boolean> {
-    return this.#rooms.exists() && this.#rooms.attend();
+    if (this.#rooms.exists()) return this.#rooms.attend();
+    await unmark(this.#rooms.house);
+    return false;
   }
 
   override async alarm(): Promise<void> {
