@@ -5,12 +5,20 @@ import { z } from "../../shared/contract/words.ts";
 import { invalidInput, Problem } from "../../shared/problem.ts";
 import { isJson, parseJson, readBytes } from "./body.ts";
 
-/** Unknown parameters are refused: a misspelt filter would otherwise silently answer everything. */
-export function readQuery(schema: z.ZodObject | undefined, url: URL): unknown {
+/**
+ * Reads the query of a route. Unknown parameters are refused: a misspelt filter would otherwise silently answer everything.
+ * The schema is made when the route is: making one costs more than all the rest of a request.
+ */
+export function queryReader(schema: z.ZodObject = z.object({})): (url: URL) => unknown {
+  const strict = schema.strict();
+  return (url) => readQuery(strict, url);
+}
+
+function readQuery(schema: z.ZodObject, url: URL): unknown {
   const given = Object.fromEntries(
     [...new Set(url.searchParams.keys())].map((name) => [name, oneOrAll(url.searchParams.getAll(name))]),
   );
-  const read = (schema ?? z.object({})).strict().safeParse(given);
+  const read = schema.safeParse(given);
   if (read.success) return read.data;
   const problem = invalidInput(read.error, given);
   // Fields of a query are names, not pointers into a body.
@@ -32,13 +40,23 @@ export async function readBody(
   request: Request,
   path: string,
 ): Promise<{ body?: unknown; idempotency?: Idempotency }> {
-  const key = spec.repeatable ? idempotencyKey(request) : undefined;
+  if (spec.repeatable) idempotencyKey(request);
   const bytes = await readBytes(request);
-  const idempotency = key && { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(bytes) };
+  const idempotency = spec.repeatable ? await idempotencyOf(request, path, bytes) : undefined;
   return {
     ...(spec.body && { body: parseBody(spec.body, spec.bodyOptional, request, bytes) }),
     ...(idempotency && { idempotency }),
   };
+}
+
+/** The request's key, if it has one, for this route and this body. */
+export async function idempotencyOf(
+  request: Request,
+  path: string,
+  body: Uint8Array,
+): Promise<Idempotency | undefined> {
+  const key = idempotencyKey(request);
+  return key === undefined ? undefined : { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(body) };
 }
 
 function parseBody(schema: z.ZodType, optional: true | undefined, request: Request, bytes: Uint8Array): unknown {

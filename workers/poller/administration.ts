@@ -60,6 +60,7 @@ export abstract class Administration extends DurableObject<Env> {
       if (invitation !== undefined) await office.used(invitation.id);
       await office.note({ actor: actor.name, act: "connection.remove", subject: `connections/${name}`, origin });
       await this.rooms.clear();
+      await connections.unmark(this.rooms.house);
       return answer;
     });
   }

@@ -66,6 +66,8 @@ export class House {
   clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
+  /** The earliest time that this commit put on the agenda. */
+  #soonest = Number.POSITIVE_INFINITY;
   #depth = 0;
   /** Set by the Tracker: called after each commit with the events that it made. */
   onCommit: (events: Event[]) => void = () => {};
@@ -123,6 +125,7 @@ export class House {
     } catch (error) {
       this.#hints = [];
       this.#events = [];
+      this.#soonest = Number.POSITIVE_INFINITY;
       throw error;
     } finally {
       this.#depth--;
@@ -133,12 +136,13 @@ export class House {
 
   /** A part of a change that may fail alone: then nothing of it is left, and the rest goes on. Call inside `change`. */
   attempt<T>(write: () => T): { ok: true; value: T } | { ok: false; error: unknown } {
-    const before = { hints: this.#hints.length, events: this.#events.length };
+    const before = { hints: this.#hints.length, events: this.#events.length, soonest: this.#soonest };
     try {
       return { ok: true, value: this.storage.transactionSync(write) };
     } catch (error) {
       this.#hints.length = before.hints;
       this.#events.length = before.events;
+      this.#soonest = before.soonest;
       return { ok: false, error };
     }
   }
@@ -162,6 +166,7 @@ export class House {
       subject,
       Math.ceil(at),
     );
+    this.#soonest = Math.min(this.#soonest, Math.ceil(at));
   }
 
   notDue(kind: AgendaKind, subject: string): void {
@@ -204,7 +209,16 @@ export class House {
       return Math.min(least, at ?? Number.POSITIVE_INFINITY);
     }, Number.POSITIVE_INFINITY);
     if (!Number.isFinite(next)) return;
+    await this.#armFor(next, await this.storage.getAlarm());
+  }
+
+  /** After a commit only what it added can be earlier than the alarm; without an alarm the whole agenda is asked. */
+  async #armAfter(soonest: number): Promise<void> {
     const standing = await this.storage.getAlarm();
+    await (standing === null ? this.arm() : this.#armFor(soonest, standing));
+  }
+
+  async #armFor(next: number, standing: number | null): Promise<void> {
     // What is due since ever (0) is due now: the platform takes no such time.
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));
   }
@@ -213,11 +227,13 @@ export class House {
   #flush(): void {
     const hints = this.#hints;
     const events = this.#events;
+    const soonest = this.#soonest;
     this.#hints = [];
     this.#events = [];
+    this.#soonest = Number.POSITIVE_INFINITY;
     for (const hint of dedupe(hints))
       this.#send(hint).catch((error: unknown) => this.log({ event: "hint.lost", queue: hint.queue, error }));
-    this.arm().catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
+    this.#armAfter(soonest).catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
     try {
       this.onCommit(events);
     } catch (error) {

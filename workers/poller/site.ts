@@ -45,6 +45,7 @@ export class Site {
   readonly #house: House;
   readonly #seal: Seal;
   readonly #egress: Egress;
+  readonly #read = new Map<string, { text: string; value: unknown }>();
   #budget: Budget | undefined;
   #token: { sealed: string; source: (renew?: boolean) => Promise<string> } | undefined;
 
@@ -55,9 +56,20 @@ export class Site {
   }
 
   config(): SiteConfig {
-    const text = this.#house.meta("site");
-    if (text === undefined) throw new Error("the connection has no site");
-    return JSON.parse(text) as SiteConfig;
+    const config = this.#parsed<SiteConfig>("site");
+    if (config === undefined) throw new Error("the connection has no site");
+    return config;
+  }
+
+  /** Read anew each time, since others write it, and parsed only when it has changed. */
+  #parsed<T>(key: string): T | undefined {
+    const text = this.#house.meta(key);
+    if (text === undefined) return undefined;
+    const kept = this.#read.get(key);
+    if (kept?.text === text) return kept.value as T;
+    const value: unknown = JSON.parse(text);
+    this.#read.set(key, { text, value });
+    return value as T;
   }
 
   /** The site's first staged link tells where its object store is; every later link must lead there too. */
@@ -69,8 +81,7 @@ export class Site {
   }
 
   facts(): SiteFacts | undefined {
-    const text = this.#house.meta("facts");
-    return text === undefined ? undefined : (JSON.parse(text) as SiteFacts);
+    return this.#parsed<SiteFacts>("facts");
   }
 
   /** Forgets what was derived from older settings. */
