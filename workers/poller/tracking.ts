@@ -34,6 +34,8 @@ interface Due {
 /** A look at the far side, begun after the commit that noted when the next one is due. */
 export interface Look {
   what: string;
+  /** Whose jobs it is about, where it can fail alone. */
+  system?: string;
   look: () => Promise<void>;
 }
 
@@ -44,16 +46,16 @@ export interface Look {
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
   const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendTo(desk, item) ?? []));
-  await Promise.all(looks.map(({ what, look }) => guarded(desk, what, look)));
+  await Promise.all(looks.map((look) => guarded(desk, look)));
 }
 
-async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
+async function guarded(desk: Desk, { what, system, look }: Look): Promise<void> {
   try {
-    await work();
+    await look();
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
     if (error.code === "rate_limited") desk.site.pause(error.retryAfterSeconds);
-    siteFailed(desk.house, error);
+    siteFailed(desk.house, error, system === undefined ? {} : { system });
     desk.house.log({ event: "look.failed", what, code: error.code, detail: error.message });
   }
 }
