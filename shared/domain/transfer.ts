@@ -21,7 +21,9 @@ export interface TransferRecord {
   system: string;
   path: string;
   key: string;
+  /** Of a file from elsewhere, without its query; the whole is sealed beside it. */
   url?: string;
+  sealedUrl?: string;
   account?: string;
   overwrite: boolean;
   verify?: Proof;
@@ -39,6 +41,8 @@ export interface TransferRecord {
   /** From `stat` before staging. */
   size?: number;
   mtime?: number;
+  /** What the site hashed the file to before it was staged. */
+  siteSha256?: string;
   /** What the path was, as long as it stands for all files that match it. */
   pattern?: string;
   /** The archive that is made of a directory, and staged in its place; removed afterwards. */

@@ -5,12 +5,20 @@ import { z } from "../../shared/contract/words.ts";
 import { invalidInput, Problem } from "../../shared/problem.ts";
 import { isJson, parseJson, readBytes } from "./body.ts";
 
-/** Unknown parameters are refused: a misspelt filter would otherwise silently answer everything. */
-export function readQuery(schema: z.ZodObject | undefined, url: URL): unknown {
+/**
+ * Reads the query of a route. Unknown parameters are refused: a misspelt filter would otherwise silently answer everything.
+ * The schema is made when the route is: making one costs more than all the rest of a request.
+ */
+export function queryReader(schema: z.ZodObject = z.object({})): (url: URL) => unknown {
+  const strict = schema.strict();
+  return (url) => readQuery(strict, url);
+}
+
+function readQuery(schema: z.ZodObject, url: URL): unknown {
   const given = Object.fromEntries(
     [...new Set(url.searchParams.keys())].map((name) => [name, oneOrAll(url.searchParams.getAll(name))]),
   );
-  const read = (schema ?? z.object({})).strict().safeParse(given);
+  const read = schema.safeParse(given);
   if (read.success) return read.data;
   const problem = invalidInput(read.error, given);
   // Fields of a query are names, not pointers into a body.

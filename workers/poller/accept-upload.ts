@@ -1,27 +1,28 @@
 /** An upload that somebody asks for becomes a row. */
-import type { Answer } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
-import { type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
+import { viewTransfer } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { type Desk, invalid, newTransfer, type Options } from "./accept.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { type Desk, invalid, newTransfer, type Prepared } from "./accept.ts";
+import { type Actor, audit } from "./access.ts";
 import { transferProblems } from "./examine.ts";
+import { withSealedUrl } from "./source-url.ts";
 import { insertTransfer, isKeyTaken } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
 
-export function acceptUpload(
+export async function prepareUpload(
   desk: Desk,
   actor: Actor,
   request: TransferRequest,
-  options: Options,
-): Answer<{ transfer: Transfer; replayed: boolean }> {
-  const { house } = desk;
+  origin: Origin,
+): Promise<Prepared<Transfer> | Refusal> {
+  const { house, seal } = desk;
   const { account } = desk.site.config();
   const problems = transferProblems(desk, actor, request);
   if (problems.length > 0) return invalid(problems);
 
   const charged = request.account ?? account;
-  const record: TransferRecord = {
+  const record = await withSealedUrl(house, seal, {
     ...newTransfer(house.id("tr"), actor, house.now()),
     warnings: [],
     direction: "upload",
@@ -32,10 +33,8 @@ export function acceptUpload(
     ...(request.url === undefined ? {} : { url: request.url }),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
-  };
-  return house.change((): Answer<{ transfer: Transfer; replayed: boolean }> => {
-    const raced = replay<Transfer>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { transfer: raced.value, replayed: true } } : raced;
+  });
+  const make = (): Answer<Transfer> => {
     if (isKeyTaken(house, targetOf(record)))
       return {
         ok: false,
@@ -44,10 +43,9 @@ export function acceptUpload(
         errors: [{ field: "/path", message: "is the target of another upload that has not ended" }],
       };
     insertTransfer(house, record);
-    const transfer = viewTransfer(record, house.name);
     startUpload(house, record);
-    audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
-    remember(house, actor, options.idempotency, transfer);
-    return { ok: true, value: { transfer, replayed: false } };
-  });
+    audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
+    return { ok: true, value: viewTransfer(record, house.name) };
+  };
+  return { ok: true, make };
 }

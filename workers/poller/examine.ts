@@ -11,6 +11,7 @@ import { tagOf } from "../../shared/ids.ts";
 import type { Desk } from "./accept.ts";
 import type { Actor } from "./access.ts";
 import type { House } from "./house.ts";
+import { limitProblems } from "./limits.ts";
 import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
@@ -46,6 +47,7 @@ export function examineJob(
   problems.push(...urlProblems(desk, request));
   problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
   problems.push(...inputProblems(request, api));
+  problems.push(...limitProblems(desk.house, request));
   return { composed, problems };
 }
 
