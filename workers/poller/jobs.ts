@@ -2,7 +2,7 @@
 
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
-import type { Page } from "../../shared/contract/rpc.ts";
+import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
 import {
   type Announcement,
@@ -52,6 +52,19 @@ export function trackedJobs(house: House, system: string): JobRecord[] {
     .map(({ doc }) => JSON.parse(doc) as JobRecord);
   for (const record of live) if (isEndedJob(record.status) && !isTracked(record, now)) saveJob(house, record);
   return live.filter((record) => isTracked(record, now));
+}
+
+/** Which job of the scheduler a command can be run beside. That it runs, only the scheduler knows for certain. */
+export function attachable(house: House, id: string): Answer<{ system: string; schedulerId: string }> {
+  const record = jobRecord(house, id);
+  if (record === undefined) return { ok: false, code: "not_found" };
+  const refused = (detail: string): Refusal => ({ ok: false, code: "conflict", detail });
+  if (isEndedJob(record.status)) return refused("This job has ended: nothing can be run beside it.");
+  if (record.watched === true)
+    return refused("This job is only watched; whoever submitted it may run something beside it.");
+  if (record.schedulerId === undefined)
+    return refused("This job is not with the scheduler yet. Wait until it is running.");
+  return { ok: true, value: { system: record.system, schedulerId: record.schedulerId } };
 }
 
 /** Makes a step true. Call inside `house.change`. */
