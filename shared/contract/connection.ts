@@ -132,6 +132,8 @@ export const ConnectionHealth = z.object({
   since: Time.optional(),
   /** What is wrong and what to do, in words. */
   detail: z.string().optional(),
+  /** Systems with live jobs that do not answer, each left alone by itself; the others are followed as always. */
+  failing: z.array(z.object({ system: z.string(), since: Time, detail: z.string() })).optional(),
 });
 
 export const Connection = z

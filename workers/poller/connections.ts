@@ -92,7 +92,7 @@ export async function check(desk: Desk): Promise<void> {
       parameters: await firecrest.parameters(),
       at: house.now(),
     };
-    siteAnswered(house);
+    siteAnswered(house, { checked: true });
     house.change(() => house.setMeta("facts", JSON.stringify(facts)));
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
