@@ -71,6 +71,16 @@ describe("observed", () => {
     expect(step.record).toMatchObject({ status: "succeeded", exitCode: 0, endedAt: T0 + 1 });
   });
 
+  it("knows when a job started that was over between two looks, and of none that never ran", () => {
+    const startOf = (state: SeenJob["state"], facts: Partial<SeenJob>) =>
+      look(jobIn("queued"), seenAs(state, facts), T0 + 9_000).record.startedAt;
+    expect(startOf("succeeded", { elapsedSeconds: 4 })).toBe(T0 + 5_000);
+    expect(startOf("succeeded", { elapsedSeconds: 0 })).toBe(T0 + 9_000);
+    expect(startOf("failed", { elapsedSeconds: 0, reason: "exit_code" })).toBe(T0 + 9_000);
+    expect(startOf("cancelled", { elapsedSeconds: 0 })).toBeUndefined();
+    expect(startOf("failed", { elapsedSeconds: 0, reason: "boot_fail" })).toBeUndefined();
+  });
+
   it("announces nothing and changes nothing when it sees the same again", () => {
     const running = look(jobIn("queued"), seenAs("running"), T0 + 1).record;
     const again = look(running, seenAs("running"), T0 + 2);

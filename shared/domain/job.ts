@@ -303,7 +303,7 @@ function ending(record: JobRecord, seen: SeenJob, now: number): Step {
     detail: undefined,
     exitCode: seen.exitCode,
     signal: seen.signal,
-    startedAt: record.startedAt ?? (seen.elapsedSeconds ? startOf(seen, now) : undefined),
+    startedAt: record.startedAt ?? (hasRun(seen) ? startOf(seen, now) : undefined),
     endedAt: now,
     revocableUntil: seen.revocable ? now + REVOCABLE_MS : undefined,
     changedAt: now,
@@ -359,6 +359,10 @@ function clear(record: JobRecord, fields: ("missingSince" | "suspicion")[], now:
 }
 
 /** Our own clock decides: site times carry no zone. */
+/** Between two looks a job may start and end; one that ran for less than a second has run all the same. */
+const hasRun = ({ state, reason, elapsedSeconds = 0 }: SeenJob): boolean =>
+  elapsedSeconds > 0 || state === "succeeded" || reason === "exit_code";
+
 const startOf = (seen: SeenJob, now: number): number => now - (seen.elapsedSeconds ?? 0) * 1000;
 
 const time = (ms: number): string => new Date(ms).toISOString();

@@ -6,8 +6,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { Idempotency, Origin } from "../../shared/contract/rpc.ts";
-import { ConnectionName, type z } from "../../shared/contract/words.ts";
-import { Problem } from "../../shared/problem.ts";
+import { ConnectionName, z } from "../../shared/contract/words.ts";
+import { invalidInput, Problem } from "../../shared/problem.ts";
 import type { Oidc } from "../../shared/webhooks/oidc.ts";
 import { given, Refused } from "./answers.ts";
 import { identify } from "./auth.ts";
@@ -228,7 +228,11 @@ async function admitted(
     facts.quota = tally.count(CALLERS, who, deps.now());
   }
   // No Tracker is ever called by a name that no connection can have.
-  if (name !== undefined && !ConnectionName.safeParse(name).success) throw new Problem("not_found");
+  if (name !== undefined) {
+    const named = z.object({ c: ConnectionName }).safeParse({ c: name });
+    if (!named.success)
+      throw request.method === "PUT" ? invalidInput(named.error, { c: name }) : new Problem("not_found");
+  }
   return caller;
 }
 
