@@ -7,25 +7,27 @@ import { stagedServer } from "../test/support/staged-server.ts";
 import type { TransferHouse } from "../test/support/transfer-house.ts";
 import { type Bench, GIB, MIB } from "./bench.ts";
 import { copyWork, inRuntime } from "./support/copies.ts";
-import { installed, type Use, useOfCommand } from "./support/processes.ts";
+import { installed, NO_RCLONE, type Use, useOfCommand } from "./support/processes.ts";
 import { median, type Row, type Table } from "./table.ts";
 
 const PUT = "one plain streamed put";
 const OURS = { "transfer in parts": "parts", "transfer in order, hashed": "hash" } as const;
 /** Above a GiB nothing is hashed in order: such a file is copied in parts. */
 const LARGE = "transfer in parts";
-const SIZES = [1e9, 5e9];
+/** What every way is measured at; larger files are compared with it. */
+const USUAL = 1e9;
+const LARGEST = 5e9;
 /** How much more than its share a file five times as large may take. */
 const LINEAR = 1.1;
 const FLAT = 1.25;
 
 export const bytes: Bench = {
   name: "bytes",
-  async run({ bytes, runs = 1 }) {
-    const [first = 1e9, ...larger] = bytes === undefined ? SIZES : [bytes];
+  async run({ bytes = LARGEST, runs = 1 }) {
+    const [first, ...larger] = bytes > USUAL ? [USUAL, bytes] : [bytes];
     const rows = [...(await rowsOf(first, runs, true))];
     for (const size of larger) rows.push(...(await rowsOf(size, runs, false)));
-    return tableOf([first, ...larger], runs, rows);
+    return tableOf([first, ...larger], runs, rows, await installed("rclone"));
   },
 };
 
@@ -71,7 +73,7 @@ async function transfer(house: TransferHouse, url: string, totalBytes: number, m
   if (last?.kind !== "completed") throw new Error(`the transfer ended as ${JSON.stringify(last)}`);
 }
 
-function tableOf(sizes: readonly number[], runs: number, rows: Row[]): Table {
+function tableOf(sizes: readonly number[], runs: number, rows: Row[], hasRclone: boolean): Table {
   const [first = 0, ...larger] = sizes;
   const of = (label: string, size: number, measure: string) =>
     rows.find((row) => row.label === labelOf(label, size))?.values[measure] ?? Number.NaN;
@@ -104,7 +106,8 @@ function tableOf(sizes: readonly number[], runs: number, rows: Row[]): Table {
     ],
     notes: [
       "Miniflare's R2 simulator passes every 4 KiB through JavaScript in one thread, and that is the limit here; Cloudflare's R2 does not run here",
-      `CPU and memory of the first rows are those of workerd, simulator included; median of ${runs} run${runs === 1 ? "" : "s"}`,
+      `CPU and memory of puts and transfers are those of workerd, simulator included; median of ${runs} run${runs === 1 ? "" : "s"}`,
+      ...(hasRclone ? [] : [NO_RCLONE]),
     ],
   };
 }

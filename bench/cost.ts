@@ -27,9 +27,9 @@ export const ASSUMED = {
 } as const;
 
 const MIB = 1024 * 1024;
-/** Files of one and of three parts: the difference is two parts. */
-const ONE_PART = 32 * MIB;
-const THREE_PARTS = 96 * MIB;
+/** Files of two and of four parts: the difference is two parts. Smaller ones go in a single put. */
+const TWO_PARTS = 64 * MIB;
+const FOUR_PARTS = 128 * MIB;
 const PARTS_OF_A_GIB = 32;
 const RUN_SECONDS = 600;
 const RECEIVERS = 10;
@@ -100,8 +100,8 @@ const LOOP = "a job watched for a day, by its own loop";
 async function count(rooms: Rooms, liveJobs: readonly number[]): Promise<Costs> {
   const silent = await rooms.run("life", { runSeconds: RUN_SECONDS, receivers: 0 });
   const told = await rooms.run("life", { runSeconds: RUN_SECONDS, receivers: RECEIVERS });
-  const small = await rooms.run("move", { bytes: ONE_PART });
-  const large = await rooms.run("move", { bytes: THREE_PARTS });
+  const small = await rooms.run("move", { bytes: TWO_PARTS });
+  const large = await rooms.run("move", { bytes: FOUR_PARTS });
   const days = new Map<number, Bill>();
   for (const jobs of liveJobs) {
     const day = scaled(billOf(await rooms.run("vigil", { jobs })), 24);
@@ -119,7 +119,7 @@ async function count(rooms: Rooms, liveJobs: readonly number[]): Promise<Costs> 
       cpuMillisecond: ASSUMED.cpuOfARequest,
     }),
     callback: plus(callbacks, { ...NOTHING, cpuMillisecond: ASSUMED.cpuOfAMessage }),
-    gib: plus(plus(billOf(small), scaled(part, PARTS_OF_A_GIB - 1)), { ...NOTHING, cpuMillisecond: ASSUMED.cpuOfAGiB }),
+    gib: plus(plus(billOf(small), scaled(part, PARTS_OF_A_GIB - 2)), { ...NOTHING, cpuMillisecond: ASSUMED.cpuOfAGiB }),
     days,
     loopDay: scaled(
       { ...NOTHING, queueOperation: OPERATIONS_OF_A_MESSAGE, workerRequest: 1, cpuMillisecond: ASSUMED.cpuOfAMessage },

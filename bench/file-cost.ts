@@ -1,5 +1,5 @@
 /** What one file from the HPC side costs in operations, as a formula. `test/tracker/file-cost.test.ts` holds it against a count. */
-import { partBytesFor } from "../shared/contract/cut.ts";
+import { partBytesFor, USUAL_PART_BYTES } from "../shared/contract/cut.ts";
 
 export interface FileOperations {
   parts: number;
@@ -17,6 +17,9 @@ export interface FileOperations {
 export function operationsOfAFile(bytes: number, segments = 1): FileOperations {
   // An empty file is not staged: one look at it, one object made.
   if (bytes === 0) return { parts: 0, r2ClassA: 1, r2ClassB: 0, transferInvocations: 1, pollerInvocations: 1 };
+  // Hashed by the site before it was staged, a file of one part is put, and R2 compares.
+  if (bytes <= USUAL_PART_BYTES)
+    return { parts: 1, r2ClassA: 1, r2ClassB: 0, transferInvocations: 1, pollerInvocations: 2 };
   const parts = Math.ceil(bytes / partBytesFor(bytes));
   return {
     parts,
@@ -28,4 +31,4 @@ export function operationsOfAFile(bytes: number, segments = 1): FileOperations {
 }
 
 export const FORMULA =
-  "a file of P parts costs P + 2 operations of class A, 1 of class B, 3 invocations of the poller and 2 of the transfer Worker, one more for each further 45 s; P = ⌈bytes ÷ 32 MiB⌉, above 4 GiB ⌈bytes ÷ 64 MiB⌉; an empty file costs 1 of class A and one invocation of each";
+  "a file of P > 1 parts costs P + 2 operations of class A, 1 of class B, 3 invocations of the poller and 2 of the transfer Worker, one more for each further 45 s; P = ⌈bytes ÷ 32 MiB⌉, above 4 GiB ⌈bytes ÷ 64 MiB⌉; a file of one part costs 1 of class A, 2 invocations of the poller and 1 of the transfer Worker, an empty one 1 of each";

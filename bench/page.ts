@@ -13,6 +13,7 @@ export const BENCH_NAMES = [
   "cost",
   "bytes",
   "small-files",
+  "uploads",
   "copy-loop",
 ] as const;
 export type BenchName = (typeof BENCH_NAMES)[number];
@@ -39,7 +40,7 @@ Each claim against what one would do without Firewatch, in the same run, on one 
     npm run bench -- requests --seconds 600 --most 1000
 
 \`--seconds\` is how long others are run for real, \`--most\` the largest number of jobs, \`--bytes\` and \`--runs\` the file and the repeats of
-\`bytes\` and \`copy-loop\`. \`requests\` and \`latency\` install pyfirecrest into \`bench/.venv\` on their first run; without Python or a network
+\`bytes\`, \`uploads\` and \`copy-loop\`. \`requests\` and \`latency\` install pyfirecrest into \`bench/.venv\` on their first run; without Python or a network
 they say so and go on. Everything runs in the local runtime (workerd, Miniflare): times say what our code costs beside other
 code there, not how fast Cloudflare is. Counts of requests, rows and messages hold anywhere. What it all costs: [cost.md](cost.md).
 `;

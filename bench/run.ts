@@ -16,6 +16,7 @@ import { BENCH_NAMES, type BenchName, benchmarksPage } from "./page.ts";
 import { requests } from "./requests.ts";
 import { smallFiles } from "./small-files.ts";
 import { formatTable } from "./table.ts";
+import { uploads } from "./uploads.ts";
 
 const BENCHES: Record<BenchName, Bench> = {
   requests,
@@ -26,6 +27,7 @@ const BENCHES: Record<BenchName, Bench> = {
   cost,
   bytes,
   "small-files": smallFiles,
+  uploads,
   "copy-loop": copyLoop,
 };
 

@@ -1,7 +1,9 @@
 /** The copy of the transfer Worker, unchanged, with an HTTP sink in place of R2; and beside it what it is measured against. */
+import { partBytesFor } from "../../shared/contract/cut.ts";
 import type { CopyWork } from "../../shared/contract/work.ts";
 import { copy } from "../../workers/transfer/copy.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
+import { Turns } from "../../workers/transfer/turns.ts";
 
 /** Parts go out as PUT requests. Only what `copy` calls is there. */
 function sinkBucket(sink: string): R2Bucket {
@@ -42,7 +44,9 @@ export default {
     const deps = {
       bucket: sinkBucket(order.sink),
       fetch: (url: string, init: RequestInit) => fetch(url, init),
+      partBytesFor,
       clock: systemClock,
+      turns: new Turns(),
       report,
     };
     return Response.json(await copy(order.work, deps));

@@ -103,6 +103,9 @@ export async function commandOutput(program: string, args: readonly string[]): P
   return texts.stdout.trim();
 }
 
+/** Said where a row is missing from a table. */
+export const NO_RCLONE = "rclone is not installed on this machine, so its row is missing";
+
 /** Whether a program is installed. */
 export async function installed(program: string): Promise<boolean> {
   const child = spawn("bash", ["-c", `command -v ${program}`], { stdio: "ignore" });

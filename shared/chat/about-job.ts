@@ -1,8 +1,9 @@
 /** What there is to say about a job: its state, why, how much of its limits it used, and one thing to do. */
+import type { Proposal } from "../contract/chat.ts";
 import type { Job, Warning } from "../contract/job.ts";
 import { isEndedJob, isEndedTransfer, type JobReason } from "../contract/states.ts";
-import type { Action, Button, Fact, Message, Tone } from "./message.ts";
-import { duration, moment, ranges, slurmTime } from "./words.ts";
+import type { Action, Button, Fact, Link, Message, Tone } from "./message.ts";
+import { duration, moment, ranges, size, slurmTime } from "./words.ts";
 
 /** What is known beyond the job itself. */
 export interface JobExtras {
@@ -11,26 +12,26 @@ export interface JobExtras {
   /** What it had asked for. */
   memoryMiB?: number;
   /** What its partition allows at most. */
-  limits?: { timeLimitSeconds?: number; memoryMiB?: number };
+  limits?: Proposal;
   /** Of its time limit, in a walltime warning. */
   percent?: number;
   /** The one that is news: it waits in vain, or would. */
   warning?: Warning;
-  /** Where a person can see more. */
-  link?: { label: string; url: string };
+  /** What a person can open. */
+  links?: Link[];
   /** One opaque value per button; what has none gets no button. */
   values?: Partial<Record<Action, string>>;
 }
 
 export function jobMessage(job: Job, extras: JobExtras = {}): Message {
-  const { stderrTail, percent, warning, link, values = {} } = extras;
+  const { stderrTail, percent, warning, links, values = {} } = extras;
   const isWarning = percent !== undefined || warning !== undefined;
   const next = nextStep(job, extras);
   const text = warning?.message ?? (percent === undefined ? because(job) : undefined);
   const tail = stderrTail?.trimEnd() ?? "";
-  const buttons = actionsOf(job).flatMap((action) => {
+  const buttons = actionsOf(job, extras).flatMap((action) => {
     const value = values[action];
-    return value === undefined ? [] : [buttonOf(job, action, value)];
+    return value === undefined ? [] : [buttonOf(job, extras, action, value)];
   });
   return {
     title: titleOf(job, extras),
@@ -40,7 +41,7 @@ export function jobMessage(job: Job, extras: JobExtras = {}): Message {
     ...(text === undefined ? {} : { text }),
     ...(tail === "" ? {} : { tail: { caption: "Last lines of its errors", text: tail } }),
     ...(next === undefined ? {} : { next }),
-    ...(link === undefined ? {} : { link }),
+    ...(links === undefined ? {} : { links }),
     ...(buttons.length === 0 ? {} : { buttons }),
   };
 }
@@ -201,7 +202,7 @@ function resultsFact({ outputs }: Job): Fact | undefined {
 }
 
 /** What a resubmission would ask for, as far as the end tells and the partition allows. */
-export function suggestion(job: Job, extras: JobExtras = {}): { timeLimitSeconds?: number; memoryMiB?: number } {
+export function suggestion(job: Job, extras: Pick<JobExtras, "limits" | "memoryMiB"> = {}): Proposal {
   const { limits = {} } = extras;
   const twice = (had: number | undefined, most: number | undefined) =>
     had === undefined || (most !== undefined && had >= most) ? undefined : Math.min(2 * had, most ?? Infinity);
@@ -263,20 +264,29 @@ function nextStep(job: Job, extras: JobExtras): string | undefined {
 }
 
 /** What may be done with it now. A job that somebody else submitted is only watched. */
-export function actionsOf(job: Job): Action[] {
+export function actionsOf(job: Job, extras: JobExtras = {}): Action[] {
   const mayChange = job.watched !== true;
   const ran = job.startedAt !== undefined;
   if (!isEndedJob(job.status))
     return [...(ran ? (["logs"] as const) : []), ...(mayChange ? (["cancel"] as const) : [])];
   const hasResults = job.outputs.some(({ status }) => status === "stored");
+  const canBeHelped = Object.keys(suggestion(job, extras)).length > 0;
   return [
     ...(hasResults ? (["fetch"] as const) : []),
+    ...(mayChange && canBeHelped ? (["more"] as const) : []),
     ...(mayChange ? (["resubmit"] as const) : []),
     ...(ran ? (["logs"] as const) : []),
   ];
 }
 
-function buttonOf(job: Job, action: Action, value: string): Button {
+/** `2 h`, `128 GiB`: what a proposal is in words. */
+export const proposed = ({ timeLimitSeconds, memoryMiB }: Proposal): string =>
+  [
+    ...(timeLimitSeconds === undefined ? [] : [duration(timeLimitSeconds)]),
+    ...(memoryMiB === undefined ? [] : [size(memoryMiB * 1024 * 1024)]),
+  ].join(" and ");
+
+function buttonOf(job: Job, extras: JobExtras, action: Action, value: string): Button {
   const name = nameOf(job);
   switch (action) {
     case "cancel":
@@ -287,11 +297,23 @@ function buttonOf(job: Job, action: Action, value: string): Button {
         confirm: { question: `Cancel ${name} on ${job.system}?`, yes: "Cancel the job", no: "Let it run" },
         value,
       };
+    case "more": {
+      const label = `Resubmit with ${proposed(suggestion(job, extras))}`;
+      return {
+        action,
+        label,
+        style: "primary",
+        confirm: { question: `${label}: ${name} on ${job.system}?`, yes: "Resubmit", no: "Not now" },
+        value,
+      };
+    }
     case "resubmit":
       return {
         action,
         label: "Resubmit",
-        ...(job.status === "failed" ? { style: "primary" as const } : {}),
+        ...(job.status === "failed" && Object.keys(suggestion(job, extras)).length === 0
+          ? { style: "primary" as const }
+          : {}),
         confirm: { question: `Submit ${name} to ${job.system} once more?`, yes: "Resubmit", no: "Not now" },
         value,
       };

@@ -102,12 +102,20 @@ describe("a job's message", () => {
   });
 
   it("has the buttons that its state allows, and none without a value for them", () => {
-    const values = { cancel: "c", resubmit: "r", logs: "l", fetch: "f" };
+    const values = { cancel: "c", resubmit: "r", more: "m", logs: "l", fetch: "f" };
     const actions = (one: Job, extras: JobExtras = { values }) =>
       jobMessage(one, extras).buttons?.map(({ action }) => action);
     expect(actions(job({}))).toEqual(["logs", "cancel"]);
     expect(actions(ended({}))).toEqual(["resubmit", "logs"]);
     expect(actions(job({}), {})).toBeUndefined();
+    const timeout = ended({ reason: "timeout" });
+    expect(actions(timeout)).toEqual(["more", "resubmit", "logs"]);
+    expect(jobMessage(timeout, { values }).buttons?.[0]?.label).toBe("Resubmit with 2 h");
+    expect(actions(timeout, { values, limits: { timeLimitSeconds: 3600 } })).toEqual(["resubmit", "logs"]);
+    const memory = ended({ reason: "out_of_memory" });
+    expect(actions(memory)).toEqual(["resubmit", "logs"]);
+    expect(jobMessage(memory, { values, memoryMiB: 65_536 }).buttons?.[0]?.label).toBe("Resubmit with 128 GiB");
+    expect(actionsOf({ ...timeout, watched: true })).toEqual(["logs"]);
     expect(actionsOf(job({ watched: true }))).toEqual(["logs"]);
     const { startedAt: _, ...waiting } = job({ status: "queued" });
     expect(actionsOf(waiting)).toEqual(["cancel"]);

@@ -3,7 +3,7 @@ import type { CallbackEventData, ConnectionEventData, Event } from "../contract/
 import type { Job } from "../contract/job.ts";
 import type { Transfer } from "../contract/transfer.ts";
 import { type JobExtras, jobMessage } from "./about-job.ts";
-import type { Message, Tone } from "./message.ts";
+import type { Link, Message, Tone } from "./message.ts";
 import { size } from "./words.ts";
 
 export function eventMessage(event: Event, extras: JobExtras = {}): Message {
@@ -13,7 +13,7 @@ export function eventMessage(event: Event, extras: JobExtras = {}): Message {
     const news = { ...(percent === undefined ? {} : { percent }), ...(warning === undefined ? {} : { warning }) };
     return jobMessage(job, { ...extras, ...news });
   }
-  return family === "transfer" ? transferMessage(event.data as Transfer) : noticeMessage(event);
+  return family === "transfer" ? transferMessage(event.data as Transfer, extras.links) : noticeMessage(event);
 }
 
 const TRANSFERS: Record<Transfer["status"], { tone: Tone; says: string }> = {
@@ -27,13 +27,16 @@ const TRANSFERS: Record<Transfer["status"], { tone: Tone; says: string }> = {
   cancelled: { tone: "neutral", says: "is no longer copied" },
 };
 
+export const ONE_DAY = "A link opens for a day, for whoever has it.";
+
 const PROOFS: Record<NonNullable<Transfer["proof"]>, string> = {
   hash: "SHA-256 of the whole, on both sides",
   manifest: "SHA-256 of every part, on both sides",
   size: "size and time of change, before and after",
 };
 
-export function transferMessage(transfer: Transfer): Message {
+/** `links`: where whoever reads this may open it, for a while. */
+export function transferMessage(transfer: Transfer, links: Link[] = []): Message {
   const { direction, path, key, url, system, status, totalBytes, proof, link } = transfer;
   const { tone, says } = TRANSFERS[status];
   const there = `${system}:${path}`;
@@ -55,6 +58,7 @@ export function transferMessage(transfer: Transfer): Message {
         : []),
     ],
     ...(status === "failed" ? { next: "Mend the cause, then start the transfer again." } : {}),
+    ...(links.length === 0 ? {} : { links, next: ONE_DAY }),
     footer: `${transfer.connection} · ${transfer.id}`,
   };
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toBase64 } from "../bytes.ts";
-import { bindAction, readAction } from "./action.ts";
+import { bindAction, bindActions, readAction } from "./action.ts";
 
 const key = toBase64(new Uint8Array(32).fill(7));
 const other = toBase64(new Uint8Array(32).fill(8));
@@ -27,6 +27,19 @@ describe("a button", () => {
       "",
     ];
     for (const text of changed) expect(await readAction(key, text)).toBeUndefined();
+  });
+
+  it("that proposes something is bound to what it proposes", async () => {
+    const more = { ...action, act: "more", proposal: { timeLimitSeconds: 7_200 } } as const;
+    const token = await bindAction(key, more);
+    expect(await readAction(key, token)).toEqual(more);
+    expect(await readAction(key, token.replace("7200", "9200"))).toBeUndefined();
+    expect(await readAction(key, token.replace(":7200,", ""))).toBeUndefined();
+    const memory = { ...action, act: "more", proposal: { memoryMiB: 8_192 } } as const;
+    expect(await readAction(key, await bindAction(key, memory))).toEqual(memory);
+    const job = { connection: action.connection, id: action.job };
+    expect(Object.keys(await bindActions(key, job, {}))).not.toContain("more");
+    expect(await readAction(key, (await bindActions(key, job, { memoryMiB: 8_192 })).more)).toEqual(memory);
   });
 
   it("is not made of anything that somebody sends", async () => {

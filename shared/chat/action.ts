@@ -3,14 +3,15 @@
  * proof is the only thing that stands between a forged click and somebody's job; on Slack it stands behind Slack's own signature.
  */
 import { fromBase64, hmac, sameSecret, toBase64Url, utf8 } from "../bytes.ts";
-import { BoundAction } from "../contract/chat.ts";
+import { BoundAction, CHAT_ACTS, type ChatAct, type Proposal } from "../contract/chat.ts";
+import type { Job } from "../contract/job.ts";
 
 const VERSION = "1";
 
 /** `key`: base64 of the workspace's own key, so a button of one workspace means nothing in another. */
 export async function bindAction(key: string, action: BoundAction): Promise<string> {
-  const { connection, job, act } = action;
-  const text = [VERSION, connection, job, act].join(":");
+  const { connection, job, act, proposal } = action;
+  const text = [VERSION, connection, job, act, ...(proposal === undefined ? [] : [written(proposal)])].join(":");
   return `${text}:${await proofOf(key, text)}`;
 }
 
@@ -20,9 +21,32 @@ export async function readAction(key: string, token: unknown): Promise<BoundActi
   const end = token.lastIndexOf(":");
   const text = token.slice(0, end);
   if (end < 0 || !(await sameSecret(token.slice(end + 1), await proofOf(key, text)))) return undefined;
-  const [version, connection, job, act, ...more] = text.split(":");
+  const [version, connection, job, act, numbers, ...more] = text.split(":");
   if (version !== VERSION || more.length > 0) return undefined;
-  return BoundAction.safeParse({ connection, job, act }).data;
+  return BoundAction.safeParse({ connection, job, act, ...(numbers === undefined ? {} : { proposal: read(numbers) }) })
+    .data;
+}
+
+/** `7200,` are seconds alone, `,8192` are mebibytes alone. */
+const written = ({ timeLimitSeconds, memoryMiB }: Proposal): string => `${timeLimitSeconds ?? ""},${memoryMiB ?? ""}`;
+
+function read(numbers: string): Proposal {
+  const [timeLimitSeconds, memoryMiB] = numbers.split(",").map(Number);
+  return { ...(timeLimitSeconds ? { timeLimitSeconds } : {}), ...(memoryMiB ? { memoryMiB } : {}) };
+}
+
+/** A button's value for everything that can be done with a job. */
+export async function bindActions(
+  key: string,
+  { connection, id: job }: Pick<Job, "connection" | "id">,
+  proposal: Proposal,
+): Promise<Partial<Record<ChatAct, string>>> {
+  const acts = CHAT_ACTS.filter((act) => act !== "more" || Object.keys(proposal).length > 0);
+  const bound = acts.map(
+    async (act) =>
+      [act, await bindAction(key, { connection, job, act, ...(act === "more" ? { proposal } : {}) })] as const,
+  );
+  return Object.fromEntries(await Promise.all(bound));
 }
 
 async function proofOf(key: string, text: string): Promise<string> {

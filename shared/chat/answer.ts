@@ -1,7 +1,7 @@
 /** A message as the answer to somebody who typed or pressed something: for their eyes only, in the platform's own form. */
 import type { ChatPlatform } from "../contract/chat.ts";
 import { clamped } from "./clamp.ts";
-import { escapeMarkdown, fenced, mattermostAttachment } from "./mattermost.ts";
+import { escapeMarkdown, fenced, linkTo, mattermostAttachment } from "./mattermost.ts";
 import type { Message } from "./message.ts";
 import { slackMessage } from "./slack.ts";
 
@@ -20,12 +20,13 @@ export function lateAnswer(platform: ChatPlatform, message: Message, clicks: str
 
 /** Mattermost takes plain Markdown only as the answer to a click. */
 export function clickAnswer(message: Message): Record<string, unknown> {
-  const { title, text, facts, tail, next } = clamped(message);
+  const { title, text, facts, tail, next, links = [] } = clamped(message);
   const parts = [
     `**${escapeMarkdown(title)}**`,
     text && escapeMarkdown(text),
     facts.map(({ label, value }) => `${escapeMarkdown(label)}: ${escapeMarkdown(value)}`).join("\n"),
     tail && fenced(tail.text),
+    ...links.map(linkTo),
     next && escapeMarkdown(next),
   ];
   return { ephemeral_text: parts.filter(Boolean).join("\n\n") };

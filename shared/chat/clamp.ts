@@ -2,7 +2,7 @@
  * A message within bounds that every platform has room for, in clean text. All renderers begin with this, so a platform's own
  * file is about its form only.
  *
- * Together the parts stay below 9,000 characters: Slack refuses messages above some 13,000 however they are divided, Teams
+ * Together the parts stay below 9,000 characters, addresses of links apart: Slack refuses messages above some 13,000 however they are divided, Teams
  * above 28 KB of JSON, Rocket.Chat by default above 5,000 (its renderer shortens the tail further).
  */
 import type { Button, Message } from "./message.ts";
@@ -19,8 +19,9 @@ export const BOUNDS = {
   caption: 80,
   next: 500,
   footer: 150,
+  links: 6,
   linkLabel: 60,
-  linkUrl: 2_000,
+  linkUrl: 600,
   buttonLabel: 60,
   buttonValue: 2_000,
   question: 250,
@@ -29,10 +30,13 @@ export const BOUNDS = {
 const line = (text: string, max: number): string => cut(oneLine(text), max);
 
 export function clamped(message: Message): Message {
-  const { title, tone, text, facts, tail, next, link, buttons = [], footer } = message;
+  const { title, tone, text, facts, tail, next, links = [], buttons = [], footer } = message;
   const lines = tail && lastLines(tail.text, { lines: BOUNDS.tailLines, characters: BOUNDS.tailCharacters });
   const usable = buttons.filter(({ value }) => value.length <= BOUNDS.buttonValue).map(clampedButton);
-  const url = link === undefined ? undefined : webUrl(link.url);
+  const usableLinks = links.slice(0, BOUNDS.links).flatMap(({ label, url: address }) => {
+    const url = webUrl(address);
+    return url === undefined ? [] : [{ label: line(label, BOUNDS.linkLabel) || "Open", url }];
+  });
   return {
     // Nothing may be left of a hostile title, and no platform takes an empty one.
     title: line(title, BOUNDS.title) || "Firewatch",
@@ -46,7 +50,7 @@ export function clamped(message: Message): Message {
       ? { tail: { caption: line(tail.caption, BOUNDS.caption) || "Output", text: lines } }
       : {}),
     ...part("next", next && line(next, BOUNDS.next)),
-    ...(link !== undefined && url ? { link: { label: line(link.label, BOUNDS.linkLabel) || "Open", url } } : {}),
+    ...(usableLinks.length > 0 ? { links: usableLinks } : {}),
     ...(usable.length > 0 ? { buttons: usable } : {}),
     ...part("footer", footer && line(footer, BOUNDS.footer)),
   };

@@ -2,7 +2,7 @@
  * What people type after `/hpc`: text in, one of a few commands out, or one sentence about what is wrong with it. The words go
  * no further than here as words: values are read by the same schemas as an HTTP request's, and reach a job as structured data.
  */
-import { JobRequest, type Resources, WatchRequest } from "../contract/job.ts";
+import { JobRequest, Resources, WatchRequest } from "../contract/job.ts";
 import { ConnectionName, HpcPath, isWellFormed, JobId, ObjectKey, SystemName, type z } from "../contract/words.ts";
 import { fieldProblems } from "../problem.ts";
 
@@ -16,6 +16,7 @@ export const VERBS = {
   queue: ["queue [<system>]", "your newest jobs"],
   logs: ["logs <job> [--stderr]", "the last lines of its output"],
   cancel: ["cancel <job>", "cancel a job"],
+  resubmit: ["resubmit <job> [time=4h] [memory=64G]", "run a job again, with more of what it lacked"],
   get: ["get <job>  or  get <system> </path> [<key>]", "results of a job, or one file, into object storage"],
   connect: ["connect [<code>]", "link yourself to a connection, or see your links"],
   use: ["use <connection>", "the connection that your commands are for"],
@@ -33,6 +34,7 @@ export type Command = { on?: string } & (
   | { verb: "watch"; request: WatchRequest; here: boolean }
   | { verb: "queue"; system?: string }
   | { verb: "status" | "cancel"; job: string }
+  | { verb: "resubmit"; job: string; resources?: Resources; here: boolean }
   | { verb: "logs"; job: string; stream: "stdout" | "stderr" }
   | { verb: "get"; of: { job: string } | { system: string; path: string; key?: string } }
 );
@@ -117,6 +119,17 @@ const OPTIONS: Record<Verb, Options> = {
   queue: ON,
   logs: { ...ON, stderr: "flag" },
   cancel: ON,
+  resubmit: {
+    ...ON,
+    here: "flag",
+    partition: "value",
+    qos: "value",
+    nodes: "value",
+    tasks: "value",
+    gpus: "value",
+    mem: "value",
+    time: "value",
+  },
   get: ON,
   connect: {},
   use: {},
@@ -212,6 +225,7 @@ const READERS: Record<Verb, (words: Words) => Command> = {
       ...onOf(words),
     };
   },
+  resubmit: readResubmit,
   logs: (words) => ({
     verb: "logs",
     job: jobIn(take(words, 1, 1)[0]),
@@ -261,6 +275,27 @@ function readSubmit(words: Words): Command {
     ...(outputs === undefined ? {} : { outputs: outputs.map((path) => ({ path })) }),
   });
   return { verb: "submit", request, here, ...onOf(words) };
+}
+
+/** `time=4h` and `memory=64G` are what people type; the options are the same as those of `submit`. */
+function readResubmit(words: Words): Command {
+  const [job, ...wishes] = words.plain;
+  const options = new Map(words.options);
+  for (const wish of wishes) {
+    const [, name, value = ""] = /^(time|memory|mem)=(.+)$/s.exec(wish) ?? [];
+    if (name === undefined) throw new Wrong(`${quote(wish)} is neither time=… nor memory=….`);
+    const option = name === "time" ? "time" : "mem";
+    if (options.has(option)) throw new Wrong(`${name} stands there twice.`);
+    options.set(option, [value]);
+  }
+  const resources = read(Resources, resourcesOf({ plain: [], options }), "What it asks for");
+  return {
+    verb: "resubmit",
+    job: jobIn(job),
+    ...(Object.keys(resources).length === 0 ? {} : { resources }),
+    here: options.has("here"),
+    ...onOf(words),
+  };
 }
 
 function resourcesOf(words: Words): Resources {

@@ -20,7 +20,7 @@ const row = (label: string, value: string): string =>
   `<tr><td style="padding:3px 18px 3px 0;color:#5b6472;white-space:nowrap;vertical-align:top">${escapeHtml(label)}</td><td style="padding:3px 0">${escapeHtml(value)}</td></tr>`;
 
 export function mailOf(message: Message): Mail {
-  const { title, tone, text, facts, tail, next, link, footer } = clamped(message);
+  const { title, tone, text, facts, tail, next, links = [], footer } = clamped(message);
   const { sign, colour } = LOOKS[tone];
   const widest = Math.max(0, ...facts.map(({ label }) => label.length));
   const plain = [
@@ -29,7 +29,7 @@ export function mailOf(message: Message): Mail {
     facts.map(({ label, value }) => `${`${label}:`.padEnd(widest + 2)}${value}`).join("\n"),
     tail && `${tail.caption}:\n\n${tail.text.replace(/^/gm, "  ")}`,
     next && `Next: ${next}`,
-    link && `${link.label}: ${link.url}`,
+    ...links.map(({ label, url }) => `${label}: ${url}`),
     footer && `-- \n${footer}`,
   ];
   const parts = [
@@ -39,8 +39,10 @@ export function mailOf(message: Message): Mail {
     tail &&
       `<p style="margin:0 0 6px;font-weight:600;font-size:14px">${escapeHtml(tail.caption)}</p><pre style="margin:0 0 14px;padding:12px;background:#f4f5f7;border-radius:6px;font:12px/1.5 Menlo,Consolas,monospace;white-space:pre-wrap;word-break:break-word">${escapeHtml(tail.text)}</pre>`,
     next && `<p style="margin:0 0 14px"><strong>Next:</strong> ${escapeHtml(next)}</p>`,
-    link &&
-      `<p style="margin:0 0 14px"><a href="${escapeHtml(link.url)}" style="color:#2f6fdb">${escapeHtml(link.label)}</a></p>`,
+    ...links.map(
+      ({ label, url }) =>
+        `<p style="margin:0 0 14px"><a href="${escapeHtml(url)}" style="color:#2f6fdb">${escapeHtml(label)}</a></p>`,
+    ),
     footer && `<p style="margin:18px 0 0;color:#8a94a6;font-size:12px">${escapeHtml(footer)}</p>`,
   ];
   return {

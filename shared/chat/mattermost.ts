@@ -5,7 +5,7 @@
  * wherever they stand: those are parted everywhere.
  */
 import { clamped, LOOKS } from "./clamp.ts";
-import { type Action, inOneParagraph, type Message } from "./message.ts";
+import { type Action, inOneParagraph, type Link, type Message } from "./message.ts";
 import { cut } from "./text.ts";
 
 const PARTED = "\u200b";
@@ -33,7 +33,7 @@ export function fenced(text: string): string {
 }
 
 /** A link of our own: its address is spelled without what would end it or mention anybody. */
-const linkTo = ({ label, url }: { label: string; url: string }): string =>
+export const linkTo = ({ label, url }: Link): string =>
   `[${escapeMarkdown(label)}](${url.replace(/[()@|]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`)})`;
 
 export interface MattermostAction {
@@ -59,13 +59,13 @@ const SHORT_VALUE = 40;
 
 /** `clicks`: where Mattermost tells of a button that was pressed. Without it there are no buttons. */
 export function mattermostAttachment(message: Message, clicks?: string): MattermostAttachment {
-  const { title, tone, text, facts, tail, next, link, buttons = [], footer } = clamped(message);
+  const { title, tone, text, facts, tail, next, links = [], buttons = [], footer } = clamped(message);
   const { sign, colour } = LOOKS[tone];
   const paragraphs = [
     text && escapeMarkdown(text),
     tail && `**${escapeMarkdown(tail.caption)}**\n${fenced(tail.text)}`,
     next && `**Next:** ${escapeMarkdown(next)}`,
-    link && linkTo(link),
+    ...links.map(linkTo),
   ];
   const spoken = inOneParagraph({ title, tone, facts, ...(text && { text }), ...(next && { next }) });
   return {

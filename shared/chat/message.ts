@@ -18,6 +18,11 @@ export interface Fact {
   value: string;
 }
 
+export interface Link {
+  label: string;
+  url: string;
+}
+
 export interface Button {
   action: Action;
   label: string;
@@ -39,7 +44,8 @@ export interface Message {
   tail?: { caption: string; text: string };
   /** The one thing to do now. */
   next?: string;
-  link?: { label: string; url: string };
+  /** Pages of our own that people may open. */
+  links?: Link[];
   buttons?: Button[];
   /** Small print: where this comes from. */
   footer?: string;

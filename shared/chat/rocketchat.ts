@@ -24,7 +24,7 @@ export interface RocketchatBody {
 }
 
 export function rocketchatBody(message: Message): RocketchatBody {
-  const { title, tone, text, facts, tail, next, link, footer } = clamped(message);
+  const { title, tone, text, facts, tail, next, links: [link] = [], footer } = clamped(message);
   const { sign, colour } = LOOKS[tone];
   // Only a run of three backticks would end the block.
   const lines =

@@ -34,7 +34,7 @@ const run = (text: string, style?: { bold?: true; italic?: true }) => ({
 const section = (...elements: unknown[]) => ({ type: "rich_text_section", elements });
 
 export function slackMessage(message: Message): SlackMessage {
-  const { title, tone, text, facts, tail, next, link, buttons = [], footer } = clamped(message);
+  const { title, tone, text, facts, tail, next, links = [], buttons = [], footer } = clamped(message);
   const { sign } = LOOKS[tone];
   const said: unknown[] = [
     ...(text === undefined ? [] : [section(run(`${text}\n`))]),
@@ -49,9 +49,12 @@ export function slackMessage(message: Message): SlackMessage {
   ];
   const pressed: unknown[] = [
     ...buttons.map(button),
-    ...(link === undefined
-      ? []
-      : [{ type: "button", action_id: `${SLACK_ACTION_PREFIX}open`, text: plain(link.label), url: link.url }]),
+    ...links.map(({ label, url }, n) => ({
+      type: "button",
+      action_id: `${SLACK_ACTION_PREFIX}open${n}`,
+      text: plain(label),
+      url,
+    })),
   ];
   return {
     text: cut(`${sign} ${inOneParagraph({ title, tone, facts, ...pick({ text, next }) })}`, TEXT_MAX, escapeMrkdwn),

@@ -50,7 +50,7 @@ export function teamsBody(message: Message): TeamsBody {
 }
 
 function compose(message: Message, lines: string[], facts: number): TeamsBody {
-  const { title, tone, text, tail, next, link, footer } = message;
+  const { title, tone, text, tail, next, links = [], footer } = message;
   const body: unknown[] = [
     {
       type: "Container",
@@ -85,7 +85,9 @@ function compose(message: Message, lines: string[], facts: number): TeamsBody {
     fallbackText: inOneParagraph(message),
     msteams: { width: "Full" },
     body,
-    ...(link === undefined ? {} : { actions: [{ type: "Action.OpenUrl", title: link.label, url: link.url }] }),
+    ...(links.length === 0
+      ? {}
+      : { actions: links.map(({ label, url }) => ({ type: "Action.OpenUrl", title: label, url })) }),
   };
   return {
     type: "message",

@@ -3,6 +3,7 @@
  * A person's right to act lives in the connection's Tracker, as a link; the workspace only remembers where to look.
  */
 import { SCOPES, ScopeRequest, Scope as ScopeWord } from "./access.ts";
+import { Resources } from "./job.ts";
 import { ConnectionName, idOf, JobId, SystemName, Time, WebUrl, z } from "./words.ts";
 
 /** A chat workspace: named like a connection. */
@@ -136,11 +137,17 @@ export type OpenedWorkspace =
 export const PlatformId = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "must be an id of the platform");
 
 /** What people do with a job by pressing a button. */
-export const CHAT_ACTS = ["cancel", "resubmit", "logs", "fetch"] as const;
+export const CHAT_ACTS = ["cancel", "resubmit", "more", "logs", "fetch"] as const;
 export type ChatAct = (typeof CHAT_ACTS)[number];
 
-/** One job and what is to be done with it: what a button is bound to. */
-export const BoundAction = z.object({ connection: ConnectionName, job: JobId, act: z.enum(CHAT_ACTS) });
+/** What a button proposes to resubmit a job with. */
+export const Proposal = Resources.pick({ timeLimitSeconds: true, memoryMiB: true });
+export type Proposal = z.infer<typeof Proposal>;
+
+/** One job and what is to be done with it: what a button is bound to. `more` is a resubmission with its `proposal`. */
+export const BoundAction = z
+  .object({ connection: ConnectionName, job: JobId, act: z.enum(CHAT_ACTS), proposal: Proposal.optional() })
+  .refine(({ act, proposal }) => (act === "more") === (proposal !== undefined), "`more` proposes something");
 export type BoundAction = z.infer<typeof BoundAction>;
 
 /** A verified request of a platform, in words of no platform. */
@@ -177,9 +184,10 @@ export interface ChatBot {
   actionKey: string;
 }
 
-/** Where a job's (or, without `jobId`, the connection's) news is shown: one message per job, edited in place. */
+/** Where news is shown: of a job (one message, edited in place), of a transfer's end, or of the whole connection. */
 export interface ChatTarget {
   place: ChatPlace;
   platform: ChatPlatform;
   jobId?: string;
+  transferId?: string;
 }

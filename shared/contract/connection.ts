@@ -31,6 +31,24 @@ export const ObjectRules = z
   .openapi("ObjectRules");
 export type ObjectRules = z.infer<typeof ObjectRules>;
 
+/** `daint`, or one of its partitions: `daint/debug`. */
+const Place = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_.-]{0,62}(\/[A-Za-z0-9][A-Za-z0-9_.-]{0,127})?$/, "must be a system, or system/partition");
+
+/** What jobs may ask for at most. FirecREST does not tell it, so whoever makes the connection may. */
+export const JobLimits = z
+  .record(
+    Place,
+    z.strictObject({
+      timeLimitSeconds: z.number().int().min(1).optional(),
+      memoryMiB: z.number().int().min(1).optional(),
+    }),
+  )
+  .refine((limits) => Object.keys(limits).length <= 200, "must have at most 200 entries")
+  .openapi("JobLimits");
+export type JobLimits = z.infer<typeof JobLimits>;
+
 const Common = {
   /** Requests a minute to FirecREST that this connection may make, everything included. Default 60. */
   requestsPerMinute: z.number().int().min(6).max(6000).optional(),
@@ -39,6 +57,8 @@ const Common = {
   /** A project account for sites that demand one for transfer jobs. */
   account: z.string().max(128).optional(),
   objects: ObjectRules.optional(),
+  /** By system, or system/partition: more is refused with 422, and chat proposes no more. */
+  limits: JobLimits.optional(),
 };
 
 const Explicit = z.strictObject({
@@ -120,6 +140,7 @@ export const Connection = z
       reservedBytes: z.number().int(),
       countedAt: Time.optional(),
     }),
+    limits: JobLimits.optional(),
     createdAt: Time,
   })
   .openapi("Connection");

@@ -117,15 +117,16 @@ export const Labels = z
   )
   .refine((labels) => Object.keys(labels).length <= 32, "must have at most 32 entries");
 
+const Script = z
+  .string()
+  .min(1)
+  .refine((s) => utf8Bytes(s) <= SCRIPT_MAX_BYTES, "must be at most 262,144 bytes")
+  .refine((s) => isWellFormed(s) && !s.includes("\u0000"), "must be well-formed text without NUL");
+
 export const JobRequest = z
   .strictObject({
     system: SystemName,
-    script: z
-      .string()
-      .min(1)
-      .refine((s) => utf8Bytes(s) <= SCRIPT_MAX_BYTES, "must be at most 262,144 bytes")
-      .refine((s) => isWellFormed(s) && !s.includes("\u0000"), "must be well-formed text without NUL")
-      .optional(),
+    script: Script.optional(),
     scriptPath: HpcPath.optional(),
     name: PlainName.optional(),
     account: SchedulerWord.optional(),
@@ -243,6 +244,11 @@ export const LogsQuery = z.object({
 });
 
 export const ResubmitRequest = z
-  .strictObject({ resources: Resources.optional(), env: Env.optional() })
+  .strictObject({
+    resources: Resources.optional(),
+    env: Env.optional(),
+    /** In place of the first one, or of a script on the site. */
+    script: Script.optional(),
+  })
   .openapi("ResubmitRequest");
 export type ResubmitRequest = z.infer<typeof ResubmitRequest>;

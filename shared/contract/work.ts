@@ -23,7 +23,8 @@ export type ByteWork =
       overwrite: boolean;
       metadata: Record<string, string>;
     }
-  | { kind: "abort"; transfer: string; objectKey: string; uploadId: string }
+  /** `isUnwanted`: the transfer has ended and was not stored, so an object that came all the same goes, too. */
+  | { kind: "abort"; transfer: string; objectKey: string; uploadId?: string; isUnwanted: boolean }
   /** Empty files are not staged: the object is made directly. */
   | { kind: "put_empty"; transfer: string; objectKey: string; overwrite: boolean; metadata: Record<string, string> }
   | UpWork;
@@ -46,6 +47,8 @@ export interface CopyWork {
   parts: { n: number; etag: string }[];
   /** `hash`: read in order and hash the whole while copying (≤ 1 GiB). `parts`: any order, each part hashed where asked. */
   mode: "hash" | "parts";
+  /** What the site itself has hashed the file to: one that fits one part then goes to R2 in a single put. */
+  whole?: { sha256: string; overwrite: boolean };
   /** Hash each part (to compare with a manifest). */
   hashParts: boolean;
   /** Stop after about this long and report `paused`; the Tracker sends the next segment. */
@@ -61,7 +64,7 @@ export interface PartDone {
 }
 
 export type ByteOutcome =
-  /** Every part is stored. `sha256` of the whole in mode `hash`. */
+  /** Every part is stored. `sha256` of the whole in mode `hash`. A copy in a single put is `completed` at once. */
   | { kind: "copied"; totalBytes: number; sha256?: string }
   | { kind: "paused" }
   | { kind: "completed"; etag: string; bytes: number }

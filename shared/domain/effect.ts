@@ -80,7 +80,7 @@ export const REQUESTS: Record<EffectKind, number> = {
   cancel: 3,
   list: 2,
   compress: 4,
-  stage: 4,
+  stage: 5,
   release: 1,
   verify: 3,
   hash: 4,
@@ -113,10 +113,13 @@ export function afterFailure(kind: EffectKind, retry: Retry): "again" | "check" 
     : "again";
 }
 
-/** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the site asked for. */
+/** Nobody is waited for longer than this at once: who asks for a year is asked again in an hour. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+/** Delay before an effect is tried again, in ms: 2 s doubling to 5 min, never before what the far side asked for. */
 export function retryDelayMs(attempt: number, random: number, retryAfterSeconds = 0): number {
   const grown = Math.min(300_000, 2_000 * 2 ** Math.min(attempt, 10));
-  return Math.max(retryAfterSeconds * 1000, grown * (0.75 + 0.25 * random));
+  return Math.max(Math.min(LONGEST_WAIT_MS, retryAfterSeconds * 1000), grown * (0.75 + 0.25 * random));
 }
 
 /** Look-ups after an ambiguous submission, in ms after the attempt. */

@@ -39,6 +39,8 @@ export interface TransferRecord {
   /** From `stat` before staging. */
   size?: number;
   mtime?: number;
+  /** What the site hashed the file to before it was staged. */
+  siteSha256?: string;
   /** What the path was, as long as it stands for all files that match it. */
   pattern?: string;
   /** The archive that is made of a directory, and staged in its place; removed afterwards. */

@@ -157,6 +157,38 @@ describe("in Slack", () => {
     expect(items.filter(({ name }: { name?: string }) => name === "repeated")).toHaveLength(1);
   });
 
+  it("a result and any other file come as links that a browser opens, without a credential, to whoever asked", async () => {
+    const body = {
+      system: "cluster",
+      script: "#!/bin/bash\necho the result > out.txt\n",
+      outputs: [{ path: "out.txt" }, { path: "none.txt" }],
+    };
+    const { id } = (await firewatch.call("POST", "jobs", { body })).body;
+    await firewatch.settled(id);
+    const { body: shown } = await slack.type(ALICE, `get ${id}`);
+    const links = [...JSON.stringify(shown).matchAll(/"url":"([^"]+)"/g)].map(([, url]) => url ?? "");
+    expect(links).toHaveLength(1);
+    const opened = await fetch(links[0] ?? "");
+    expect([opened.status, await opened.text()]).toEqual([200, "the result\n"]);
+    expect(JSON.stringify(shown)).toContain("none.txt");
+
+    const home = (await firewatch.call("GET", "systems")).body.items[0].fileSystems[0].path;
+    const path = `${home}/alice/fetched-${Date.now()}.txt`;
+    expect(
+      (await firewatch.call("POST", `systems/cluster/files/upload?path=${path}`, { raw: "the file" })).status,
+    ).toBe(200);
+    expect(JSON.stringify((await slack.type(ALICE, `get cluster ${path}`)).body)).toContain("is being fetched");
+    const told = await eventually(
+      () =>
+        slack.double.roots.find(({ channel, text }) => channel === `D${ALICE}` && /fetched-.* is stored/.test(text)),
+      "the message that says that the file is here",
+    );
+    const url = /"url":"([^"]+)"/.exec(JSON.stringify(told.blocks))?.[1] ?? "";
+    expect(await (await fetch(url)).text()).toBe("the file");
+    const { items } = (await admin("GET", "/v1/connections/local-v1/audit?limit=50")).body;
+    expect(items).toContainEqual(expect.objectContaining({ act: "link.add", actor: `chat:lab:${ALICE}` }));
+  });
+
   it("shows hostile text as text, and believes no forged or old request", async () => {
     for (const text of ['<!channel> `$(id)` "x', "status <@U1>|<!here>", "`".repeat(65_536), "queue \u202e"]) {
       const { status, body } = await slack.type(ALICE, text);

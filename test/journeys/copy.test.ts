@@ -127,6 +127,41 @@ describe("a staged file", () => {
   });
 });
 
+describe("a file of one part that the site has hashed", () => {
+  const BYTES = 3 * MIB + 17;
+  const whole = { sha256: sha256OfStaged(BYTES), overwrite: false };
+
+  it.each([
+    ["from a store as they usually are", {}],
+    ["from one without ranges and ETags", { ranges: false, etag: null }],
+    ["over a broken connection", { cut: (n: number) => (n === 1 ? MIB : undefined) }],
+  ] as [string, StagedHabits][])("is put at once, and R2 has compared it, %s", async (_how, habits) => {
+    const copy = await copying(BYTES, habits, { mode: "hash", whole, upload: undefined as never });
+    const { outcomes, parts } = await copy.ended();
+    expect(outcomes).toEqual([expect.objectContaining({ kind: "completed", bytes: BYTES })]);
+    expect(parts).toEqual([]);
+    expect(await sha256OfObject(copy.objectKey)).toBe(whole.sha256);
+    expect((await house.bucket.head(copy.objectKey))?.customMetadata?.sha256).toBe(whole.sha256);
+  });
+
+  it("does not appear when R2 finds other bytes", async () => {
+    const other = { ...whole, sha256: sha256OfStaged(BYTES - 1) };
+    const copy = await copying(BYTES, {}, { mode: "hash", whole: other, upload: undefined as never });
+    expect((await copy.ended()).outcomes).toEqual([expect.objectContaining({ kind: "failed", why: "changed" })]);
+    expect(await house.bucket.head(copy.objectKey)).toBeNull();
+  });
+
+  it("does not appear when it is cancelled while its connection hangs", async () => {
+    const habits = { stall: () => MIB };
+    const copy = await copying(BYTES, habits, { mode: "hash", whole, upload: undefined as never });
+    await expect.poll(() => server?.ranges.length, PATIENCE).toBe(1);
+    await house.cancel(copy.connection);
+    await expect.poll(async () => (await house.seen(copy.connection)).outcomes, PATIENCE).toEqual([{ kind: "paused" }]);
+    await expect.poll(() => server?.abandoned(), PATIENCE).toBe(1);
+    expect(await house.bucket.head(copy.objectKey)).toBeNull();
+  });
+});
+
 describe("what goes wrong", () => {
   it.each([
     [403, "link_dead"],
@@ -175,11 +210,11 @@ describe("what goes wrong", () => {
       metadata: {},
     };
     await house.bucket.put(work.objectKey, "older");
-    await house.put("taken", work);
+    await house.start("taken", work);
     await expect
       .poll(async () => (await house.seen("taken")).outcomes, PATIENCE)
       .toEqual([expect.objectContaining({ why: "exists" })]);
-    await house.put("taken", { ...work, overwrite: true });
+    await house.start("taken", { ...work, overwrite: true });
     await expect
       .poll(async () => (await house.seen("taken")).outcomes.at(-1), PATIENCE)
       .toMatchObject({ kind: "completed", bytes: 0 });

@@ -127,12 +127,12 @@ export function mattermostProblems(body: unknown): string[] {
 }
 
 function markdownProblems(markdown: string): string[] {
-  // Ours: captions in bold, and one link alone on its line. Everything else with a meaning has a backslash before it.
+  // Ours: captions in bold, and links, each alone on its line. Everything else with a meaning has a backslash before it.
   const bare = markdown
     .replace(FENCED, "")
     .replace(/\\[\\`*_{}[\]()<>#+\-.!|~]/g, "")
     .replace(/\*\*[^*\n]*\*\*/g, "")
-    .replace(/^\[[^[\]\n]*\]\(https?:\/\/[^\s()]*\)$/m, "");
+    .replace(/^\[[^[\]\n]*\]\(https?:\/\/[^\s()]*\)$/gm, "");
   const problems: string[] = [];
   if (/[`*_[\]()|]|^[ ]{0,3}([#>+-]|\d+\.\s)|:[\w+-]+:/m.test(bare))
     problems.push(`Markdown: ${JSON.stringify(markdown)}`);

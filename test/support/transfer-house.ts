@@ -5,18 +5,20 @@ import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptions } from "wrangler";
 import { bundle } from "../../local/bundle.ts";
-import type { ByteWork, CopyWork } from "../../shared/contract/work.ts";
+import type { ByteWork } from "../../shared/contract/work.ts";
 import type { Seen } from "./stub-tracker.ts";
 
 export interface TransferHouse {
   bucket: R2Bucket;
-  /** Starts a copy, whose segments and completion follow by themselves. */
-  start(connection: string, work: CopyWork): Promise<Seen>;
-  /** One other piece of work. */
-  put(connection: string, work: ByteWork): Promise<Seen>;
+  /** Starts a piece of work. The further segments of a copy and its completion follow by themselves. */
+  start(connection: string, work: ByteWork): Promise<Seen>;
+  /** The same for many transfers of one connection. */
+  startAll(connection: string, works: readonly ByteWork[]): Promise<Seen>;
   cancel(connection: string): Promise<Seen>;
   /** What a Worker without Firewatch would do: one streamed put, in the same runtime. */
   plainPut(url: string, key: string): Promise<void>;
+  /** The same the other way: one streamed request with the object as its body. */
+  plainSend(key: string, url: string): Promise<void>;
   seen(connection: string): Promise<Seen>;
   /** What was seen when nothing more follows. */
   ended(connection: string): Promise<Seen>;
@@ -25,8 +27,9 @@ export interface TransferHouse {
   close(): Promise<void>;
 }
 
-export async function openTransferHouse(): Promise<TransferHouse> {
-  const folder = await mkdtemp(join(tmpdir(), "firewatch-transfer-"));
+/** `kept`: a folder that is there already and stays, with the objects in it. */
+export async function openTransferHouse(kept?: string): Promise<TransferHouse> {
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), "firewatch-transfer-")));
   const lines: string[] = [];
   await Promise.all([
     bundle("workers/transfer/index.ts", join(folder, "transfer.mjs")),
@@ -78,15 +81,16 @@ export async function openTransferHouse(): Promise<TransferHouse> {
   return {
     bucket: (await miniflare.getR2Bucket("OBJECTS", "firewatch-transfer")) as unknown as R2Bucket,
     start: (connection, work) => call(`/${connection}/start`, work),
-    put: (connection, work) => call(`/${connection}/put`, work),
+    startAll: (connection, works) => call(`/${connection}/start-all`, works),
     plainPut: async (url, key) => void (await call("/plain-put", { url, key })),
+    plainSend: async (key, url) => void (await call("/plain-send", { url, key })),
     cancel: (connection) => call(`/${connection}/cancel`, {}),
     seen: (connection) => call(`/${connection}`),
     ended: (connection) => call(`/${connection}/ended`),
     lines,
     async close() {
       await miniflare.dispose();
-      await rm(folder, { recursive: true, force: true });
+      if (kept === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
 }

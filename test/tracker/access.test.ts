@@ -82,6 +82,23 @@ describe("a credential for one system", () => {
       expect(deliveries.listDeliveries(world.house, {}, OTHER).items.map(({ sequence }) => sequence)).toEqual([2]);
     }, SYSTEMS));
 
+  it("starts nothing through a hook that was removed while its request was under way", () =>
+    inWorld(async (world) => {
+      const definition: HookRequestBody = { source: "bearer", secrets: ["hush"], target: { job: {} } };
+      await hooks.putHook(world.house, world.desk.seal, OTHER, "theirs", definition, {});
+      hooks.removeHook(world.house, OTHER, "theirs", {});
+      const inbound = {
+        messageId: "m1",
+        bodySha256: "a",
+        body: "{}",
+        origin: {},
+        result: { outcome: "job" as const, request: { system: "cluster", script: "#!/bin/sh\n" } },
+      };
+      expect(await hooks.acceptFromHook(world.desk, "theirs", inbound)).toEqual({ ok: false, code: "unauthorized" });
+      expect(await world.jobsOnMachine()).toBe(0);
+      expect(world.house.rows("SELECT id FROM jobs")).toEqual([]);
+    }, SYSTEMS));
+
   it("makes hooks that start nothing elsewhere, and keys that reach no further", () =>
     inWorld(async (world) => {
       const definition: HookRequestBody = { source: "bearer", secrets: ["hush"], target: { job: {} } };

@@ -180,13 +180,14 @@ let other: string;
 const outside = vi.fn(async (_url: string, _init?: RequestInit) => new Response("nobody is here", { status: 503 }));
 vi.stubGlobal("fetch", outside);
 
+const request = {
+  api: "v1",
+  url: "https://site.invalid",
+  auth: { type: "client_credentials", tokenUrl: "https://site.invalid/token", clientId: "c", clientSecret: "s" },
+} as const;
+
 /** A connection whose site is down: what is asked of it stays on record. */
 async function connection(name: string): Promise<void> {
-  const request = {
-    api: "v1",
-    url: "https://site.invalid",
-    auth: { type: "client_credentials", tokenUrl: "https://site.invalid/token", clientId: "c", clientSecret: "s" },
-  } as const;
   const made = await trackerOf(name).create(ADMIN, name, request, {});
   if (!made.ok) throw new Error(JSON.stringify(made));
 }
@@ -212,6 +213,7 @@ const talk = (workspace = lab, more: Partial<Talk> = {}): Talk => ({
   tracker: (name) => trackerOf(name) as unknown as ChatTracker,
   register: workspaceOf(workspace),
   logs: async () => ({ ok: true, value: "the last line\n" }),
+  script: async (_connection, _caller, system, path) => ({ ok: true, value: `#!/bin/sh\n: ${system}${path}\n` }),
   ...more,
 });
 
@@ -381,6 +383,50 @@ describe("people in chat", () => {
     expect(answers.filter((text) => text.includes("is accepted"))).toHaveLength(1);
     expect(await said(BOB, press())).toContain("submitted again as job_");
     expect(await jobsOf(mine)).toHaveLength(2);
+  });
+
+  it("resubmit with what a button proposes or a command says, in their own right, within what is allowed", async () => {
+    await link(ALICE, mine);
+    await link(BOB, mine);
+    const limits = { cluster: { timeLimitSeconds: 7_200 } };
+    const made = await trackerOf(mine).create(ADMIN, mine, { ...request, limits }, {});
+    expect(made).toMatchObject({ ok: true, value: { connection: { limits } } });
+    await said(ALICE, SUBMIT);
+    const [job] = await jobsOf(mine);
+    const more = (timeLimitSeconds: number) =>
+      ({
+        kind: "action",
+        id: `press:${++requests}`,
+        action: { connection: mine, job: job?.id ?? "", act: "more", proposal: { timeLimitSeconds } },
+      }) as const;
+    expect(await said(ALICE, `resubmit ${job?.id} time=1h`)).toContain("cancel it first");
+    await said(ALICE, `cancel ${job?.id}`);
+    // Jobs of others do not exist for a member, however they ask.
+    expect(await said(BOB, more(60))).toContain("no such job for you");
+    expect(await said(BOB, `resubmit ${job?.id} time=1h`)).toContain("no such job for you");
+    expect(await said(ALICE, `resubmit ${job?.id} time=3h`)).toContain(
+      "must be at most 7200: that is what cluster allows",
+    );
+    expect(await said(ALICE, more(7_201))).toContain("must be at most 7200");
+    const answers = await Promise.all([said(ALICE, more(3_600)), said(ALICE, more(3_600))]);
+    expect(answers.filter((text) => text.includes("is accepted"))).toHaveLength(1);
+    expect(await said(ALICE, more(3_600))).toContain("submitted again as job_");
+    const [again] = await jobsOf(mine);
+    expect(again?.timeLimitSeconds).toBe(3_600);
+    // Its script was on the site, where nobody can write resources into it: its text went instead.
+    const request_ = await runInDurableObject(env.TRACKER.getByName(mine), (_: unknown, state) =>
+      state.storage.sql.exec("SELECT doc FROM jobs WHERE id = ?", again?.id ?? "").toArray(),
+    );
+    expect(JSON.stringify(request_)).toContain("#!/bin/sh\\\\n: cluster/home/me/run.sh");
+    await said(ALICE, `cancel ${again?.id}`);
+    expect(await said(ALICE, `resubmit ${again?.id} time=2h memory=4G`)).toContain("is accepted");
+    expect(await said(ALICE, `${SUBMIT} --time 90m`)).toContain("is accepted");
+    expect((await jobsOf(mine)).map(({ timeLimitSeconds }) => timeLimitSeconds)).toEqual([
+      5_400,
+      7_200,
+      3_600,
+      undefined,
+    ]);
   });
 
   it("fill in a form and hear at each field what is wrong with it", async () => {

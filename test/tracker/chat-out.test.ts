@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { toBase64 } from "../../shared/bytes.ts";
 import { readAction } from "../../shared/chat/action.ts";
+import { acceptTransfer } from "../../workers/poller/accept.ts";
 import { followInChat } from "../../workers/poller/channels/follows.ts";
+import * as links from "../../workers/poller/chat-links.ts";
 import * as deliveries from "../../workers/poller/deliveries.ts";
 import { lease } from "../../workers/poller/lanes.ts";
 import { announce } from "../../workers/poller/ledger.ts";
+import { addressOfLink, openLink } from "../../workers/poller/links.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import { MattermostDouble, SlackDouble } from "../support/chat-doubles.ts";
 import { mattermostProblems, slackProblems } from "../support/chat-limits.ts";
@@ -62,6 +65,27 @@ describe("a job in a Slack channel", () => {
       const blocks = (message?.blocks ?? []) as { type: string; elements: { value: string }[] }[];
       const [button] = blocks.find(({ type }) => type === "actions")?.elements ?? [];
       expect(await readAction(ACTION_KEY, button?.value)).toMatchObject({ job: id, connection: world.house.name });
+    }));
+
+  it("that ran out of time can be resubmitted with more, as far as its partition allows", () =>
+    inWorld(async (world) => {
+      const double = slack(world);
+      const site = JSON.parse(world.house.meta("site") ?? "{}");
+      world.house.setMeta("site", JSON.stringify({ ...site, limits: { "cluster/debug": { timeLimitSeconds: 90 } } }));
+      for (const [partition, timeLimitSeconds] of [
+        ["debug", 90],
+        ["normal", 120],
+      ] as const) {
+        const script = `#!/bin/bash -l\n#SBATCH --time=1 --partition=${partition}\n#FAKE sleep 600\nsleep 600\n`;
+        const { id } = await world.submit({ name: partition, script });
+        follow(world, id);
+        await world.until(settled(world, id));
+        const message = double.roots.find(({ text }) => text.includes(`${partition} on cluster ran out of time`));
+        const blocks = (message?.blocks ?? []) as { type: string; elements: { action_id: string; value: string }[] }[];
+        const buttons = blocks.find(({ type }) => type === "actions")?.elements ?? [];
+        const more = buttons.find(({ action_id }) => action_id === "firewatch:more");
+        expect(await readAction(ACTION_KEY, more?.value)).toMatchObject({ job: id, proposal: { timeLimitSeconds } });
+      }
     }));
 
   it("has the end of its errors and its results in its thread, once", () =>
@@ -264,6 +288,69 @@ describe("a job in a Slack channel", () => {
       await world.until(settled(world, id));
       expect(double.roots).toHaveLength(1);
       expect(double.roots[0]).toMatchObject({ channel: "DU0ANNA", text: expect.stringContaining("succeeded") });
+    }));
+});
+
+describe("a file that somebody fetches from chat", () => {
+  const ANNA = { workspace: "lab", user: "U0ANNA" };
+  const asked = async (world: World, path: string): Promise<string> => {
+    const code = await links.addCode(world.house, ACTOR, { workspace: "lab" }, {});
+    await links.link(world.house, "lab", { id: ANNA.user, name: "anna" }, code.ok ? code.value.code : "");
+    const answer = await acceptTransfer(
+      world.desk,
+      { name: "chat:lab:U0ANNA", ownOnly: true },
+      { direction: "download", system: "cluster", path, key: "chat/U0ANNA/out.txt" },
+      { origin: {}, chat: { place: ANNA, platform: "slack" } },
+    );
+    return answer.ok ? answer.value.transfer.id : "";
+  };
+  const written = async (world: World): Promise<void> => {
+    const { id } = await world.submit({ script: "#!/bin/bash -l\n#FAKE write /home/alice/out.txt hello\n" });
+    await world.until(settled(world, id));
+  };
+  const over = (world: World, id: string) => () =>
+    ["released", "expires", "none"].includes(world.transfer(id).link.state) &&
+    ["stored", "failed"].includes(world.transfer(id).status) &&
+    open(world) === 0;
+  const address = (blocks: unknown): string | undefined => /"url":"([^"]+)"/.exec(textOf(blocks))?.[1];
+
+  it("is told of once, at its end, with a link that opens it for a day", () =>
+    inWorld(async (world) => {
+      const double = slack(world);
+      await written(world);
+      const id = await asked(world, "/home/alice/out.txt");
+      await world.until(over(world, id));
+      expect(double.messages.map(({ channel, text }) => [channel, text])).toEqual([
+        ["DU0ANNA", expect.stringContaining("out.txt is stored")],
+      ]);
+      const url = address(double.messages[0]?.blocks) ?? "";
+      const token = new URL(url).pathname.replace("/links/", "");
+      const found = await addressOfLink(world.desk.seal, token);
+      expect(found && openLink(world.house, found.hash, {})).toEqual({
+        objectKey: `${world.house.name}/chat/U0ANNA/out.txt`,
+      });
+      await world.firecrest.clock.advance(24 * 3_600_000 + 1);
+      expect(found && openLink(world.house, found.hash, {})).toBeUndefined();
+      expect(textOf(world.house.rows("SELECT * FROM events"))).not.toContain("/links/");
+    }));
+
+  it("comes without a link when the link of the person has ended meanwhile", () =>
+    inWorld(async (world) => {
+      const double = slack(world);
+      await written(world);
+      const id = await asked(world, "/home/alice/out.txt");
+      links.unlink(world.house, "lab", ANNA.user);
+      await world.until(over(world, id));
+      expect(double.messages).toHaveLength(1);
+      expect(address(double.messages[0]?.blocks)).toBeUndefined();
+    }));
+
+  it("that is not there is told of as well", () =>
+    inWorld(async (world) => {
+      const double = slack(world);
+      const id = await asked(world, "/home/alice/missing.txt");
+      await world.until(over(world, id));
+      expect(double.messages.map(({ text }) => text)).toEqual([expect.stringContaining("could not be copied")]);
     }));
 });
 

@@ -84,6 +84,15 @@ describe("progress of a copy", () => {
       expect(shown.at(-1)?.bytes).toBe(30 * PART);
     }));
 
+  it("of a file that goes in one put is its beginning and its end", () =>
+    inWorld(async (world) => {
+      const copy = await copying(world, 1);
+      await copy.end({ kind: "completed", etag: "e", bytes: PART }, 2_000);
+      const shown = copy.watching[0].shown();
+      expect(shown.map((frame) => frame.bytes)).toEqual([0, PART]);
+      expect(shown[1]).toMatchObject({ bytesPerSecond: PART / 2, remainingSeconds: 0 });
+    }));
+
   it("goes on after a pause", () =>
     inWorld(async (world) => {
       const copy = await copying(world, 3);

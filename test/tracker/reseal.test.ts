@@ -4,8 +4,10 @@ import type { Desk } from "../../workers/poller/accept.ts";
 import * as hooks from "../../workers/poller/hooks.ts";
 import { reseal } from "../../workers/poller/reseal.ts";
 import { signingKeys } from "../../workers/poller/signing.ts";
+import { Site } from "../../workers/poller/site.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
 import { ACTOR, ok, SCRIPT, to, verifiesWith } from "./reception.ts";
+import { content, MIB, TARGET } from "./up.ts";
 import { inWorld, type World } from "./world.ts";
 
 /** The key of every world, and the one that comes after it. */
@@ -28,7 +30,7 @@ function keysInUse(world: World): Record<string, number> {
   return counts;
 }
 
-/** One of everything that is sealed: credential, signing key, hook, subscription, job callback, staged link, stored answer. */
+/** One of everything that is sealed: credential, signing key, hook, subscription, job callback, staged link, stored answer, upload form. */
 async function furnished(world: World): Promise<{ subscription: string; secret: string }> {
   await hooks.putHook(
     world.house,
@@ -53,6 +55,11 @@ async function furnished(world: World): Promise<{ subscription: string; secret: 
   });
   // The link is sealed from the moment at which the file is staged until it is released.
   await world.until(() => world.types(`transfers/${job.outputs[0]?.transferId}`).includes("transfer.staged"));
+  // The site waits for a file whose Worker has died: the links that it goes by are kept.
+  world.crash = { kind: "send", when: "before" };
+  await world.put("in", content(8 * MIB));
+  await world.upload(TARGET, { key: "in" });
+  await world.until(() => world.house.rows("SELECT 1 FROM forms").length > 0);
   return { subscription: id, secret };
 }
 
@@ -70,7 +77,8 @@ describe("resealing", () => {
       expect(await reseal(rotating, {})).toEqual({ resealed: 0, unreadable: 0, more: false });
 
       // The old key is gone for good from here on.
-      const after: Desk = { ...world.desk, seal: sealOf(NEW) };
+      const seal = sealOf(NEW);
+      const after: Desk = { ...world.desk, seal, site: new Site(world.house, seal, world.egress) };
       expect((await signingKeys(after))[0].kty).toBe("OKP");
       expect(await hooks.openHook(world.house, after.seal, "h")).toMatchObject({ secrets: [CALLBACK_SECRET] });
       Object.assign(world.desk, after);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as deliveries from "../../workers/poller/deliveries.ts";
+import { jobRecord, saveJob } from "../../workers/poller/jobs.ts";
 import { eventsAfter } from "../../workers/poller/ledger.ts";
 import { retire } from "../../workers/poller/retention.ts";
 import * as subscriptions from "../../workers/poller/subscriptions.ts";
@@ -119,7 +120,7 @@ describe("retention", () => {
       expect(rows(world, "audit")).toBeGreaterThan(0);
     }));
 
-  it("erases inbound bodies after 7 days and knows the message for 30", () =>
+  it("erases inbound bodies after 7 days and knows the message as long as what it made", () =>
     inWorld(async (world) => {
       world.house.run(
         "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES ('req_1', 'h', 'm', 'x', ?, '{}', 'secret body')",
@@ -127,7 +128,26 @@ describe("retention", () => {
       );
       await passDays(world, 8);
       expect(world.house.row("SELECT message, body FROM inbound")).toEqual({ message: "m", body: null });
-      await passDays(world, 23);
+      await passDays(world, 80);
+      expect(rows(world, "inbound")).toBe(1);
+      await passDays(world, 3);
       expect(rows(world, "inbound")).toBe(0);
+    }));
+
+  it("counts a job whose end can no longer be taken back as over", () =>
+    inWorld(async (world) => {
+      const id = await oneJob(world);
+      const { house } = world;
+      const record = jobRecord(house, id);
+      if (record === undefined) throw new Error("no job");
+      house.change(() => {
+        saveJob(house, { ...record, status: "failed", reason: "node_fail", revocableUntil: house.now() + 600_000 });
+        house.due("round", "cluster", house.now());
+      });
+      expect(rows(world, "jobs", "live = 1")).toBe(1);
+      await world.live(700_000);
+      expect(rows(world, "jobs", "live = 1")).toBe(0);
+      await passDays(world, 91);
+      expect(rows(world, "jobs")).toBe(0);
     }));
 });

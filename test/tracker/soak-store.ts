@@ -22,9 +22,11 @@ export type Fault = keyof typeof FAULTS;
 export const HABITS = ["no_range", "no_etag"] as const;
 export type Habit = (typeof HABITS)[number];
 
-/** What one file is to meet: each fault once, one a read, in this order. */
+/** What one file is to meet: each fault once, at most one a read, in this order. */
 export interface Fate {
   faults: Fault[];
+  /** Whether the next fault strikes this read. */
+  isNow(): boolean;
   habits: ReadonlySet<Habit>;
   /** Replaces the file on the machine by another one. */
   change(): Promise<void>;
@@ -50,7 +52,7 @@ export function ill(deps: ConsumerDeps, fate: Fate, struck: (what: Fault | Habit
     const answer = await deps.egress.stream(url, { ...init, headers: Object.fromEntries(headers) }, options);
     for (const habit of fate.habits) struck(habit);
     const habitual = fate.habits.has("no_etag") ? without(answer, "etag") : answer;
-    const fault = fate.faults.shift();
+    const fault = fate.faults.length > 0 && fate.isNow() ? fate.faults.shift() : undefined;
     if (fault === undefined) return habitual;
     struck(fault);
     if (fault === "link_expires_midway") fate.faults.unshift("link_dead");
@@ -136,8 +138,8 @@ function cut(answer: Response, bytes: number, then: "end" | "break", before: () 
   return readable;
 }
 
-/** A bucket that knows which multipart uploads were begun and neither completed nor given up. */
-export function watched(bucket: R2Bucket, open: Set<string>): R2Bucket {
+/** A bucket that knows which multipart uploads were begun and neither completed nor given up, and how many parts each object has. */
+export function watched(bucket: R2Bucket, open: Set<string>, partsOf: number[]): R2Bucket {
   const follow = (upload: R2MultipartUpload): R2MultipartUpload => ({
     key: upload.key,
     uploadId: upload.uploadId,
@@ -145,6 +147,7 @@ export function watched(bucket: R2Bucket, open: Set<string>): R2Bucket {
     complete: async (parts) => {
       const object = await upload.complete(parts);
       open.delete(upload.uploadId);
+      partsOf.push(parts.length);
       return object;
     },
     abort: async () => {
@@ -154,7 +157,7 @@ export function watched(bucket: R2Bucket, open: Set<string>): R2Bucket {
   });
   return {
     head: (key: string) => bucket.head(key),
-    put: (key: string, value: string, options: R2PutOptions) => bucket.put(key, value, options),
+    put: (key: string, value: string | ReadableStream, options: R2PutOptions) => bucket.put(key, value, options),
     delete: (key: string) => bucket.delete(key),
     createMultipartUpload: async (key: string, options?: R2MultipartOptions) => {
       const upload = await bucket.createMultipartUpload(key, options);

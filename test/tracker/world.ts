@@ -5,6 +5,7 @@
  */
 import { createFirecrest } from "../../local/firecrest/memory.ts";
 import type { ChatBot } from "../../shared/contract/chat.ts";
+import { partBytesFor } from "../../shared/contract/cut.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobRequest } from "../../shared/contract/job.ts";
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
@@ -18,9 +19,11 @@ import type { Api } from "../../shared/firecrest/port.ts";
 import type { Log } from "../../shared/log.ts";
 import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import { acceptJob, acceptTransfer, type Desk } from "../../workers/poller/accept.ts";
+import { admit } from "../../workers/poller/access.ts";
 import * as bytes from "../../workers/poller/bytes.ts";
 import { attempt, postDue } from "../../workers/poller/callbacks.ts";
 import { attemptForPeople } from "../../workers/poller/channels/outgoing.ts";
+import { shareStored } from "../../workers/poller/chat-shares.ts";
 import { perform } from "../../workers/poller/commands.ts";
 import { create } from "../../workers/poller/connections.ts";
 import { effect } from "../../workers/poller/effects.ts";
@@ -36,6 +39,7 @@ import { attend } from "../../workers/poller/tracking.ts";
 import { transferRecord } from "../../workers/poller/transfers.ts";
 import { type ConsumerDeps, consume } from "../../workers/transfer/consume.ts";
 import { systemClock } from "../../workers/transfer/patience.ts";
+import { Turns } from "../../workers/transfer/turns.ts";
 import { runOurLines } from "../support/errands-in-memory.ts";
 
 const ACTOR = { name: "admin" };
@@ -309,7 +313,9 @@ export class World {
           bucket: this.#objects,
           egress: this.egress,
           trackerOf: () => tracker,
+          partBytesFor,
           clock: systemClock,
+          turns: new Turns(),
           log: (line) => this.lines.push(line),
         },
         message,
@@ -328,7 +334,12 @@ export class World {
         const way = { connection, egress, now, publicUrl: settings.PUBLIC_URL };
         if (lease.channel === "webhook") return attempt(lease, { signingKeys: keys, ...way });
         const bot = async (workspace: string) => this.bots.get(workspace);
-        return attemptForPeople(lease, { ...way, bot, tail: async (job) => this.tails.get(job) });
+        const share = async (person: { workspace: string; user: string }, transfer: string) => {
+          const admitted = admit(this.house, { kind: "chat", ...person }, "transfers:read");
+          const shared = admitted.ok ? await shareStored(this.desk, admitted.value, [transfer], {}) : admitted;
+          return shared.ok ? shared.value : [];
+        };
+        return attemptForPeople(lease, { ...way, bot, share, tail: async (job) => this.tails.get(job) });
       },
       now,
       sleep,

@@ -4,7 +4,7 @@ import { detailMessage } from "../../shared/chat/details.ts";
 import type { Message } from "../../shared/chat/message.ts";
 import type { Job } from "../../shared/contract/job.ts";
 
-const VALUES = { cancel: "v", resubmit: "v", logs: "v", fetch: "v" };
+const VALUES = { cancel: "v", resubmit: "v", more: "v", logs: "v", fetch: "v" };
 
 const job = (facts: Partial<Job>): Job => ({
   id: "job_01jd8x0f3q8y2k5v7n9r4t6wzb",

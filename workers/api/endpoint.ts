@@ -14,7 +14,7 @@ import { identify } from "./auth.ts";
 import type { Deps, Tracker } from "./deps.ts";
 import { addressOf, CALLERS, type Quota, spend, type Tally } from "./limits.ts";
 import { describe } from "./openapi.ts";
-import { readBody, readQuery } from "./read.ts";
+import { queryReader, readBody } from "./read.ts";
 
 /** What one request's log line is made of; filled as the request goes along. */
 export interface Facts {
@@ -130,7 +130,8 @@ export function createRoutes(
   }
 
   return {
-    guarded: (spec, handler) =>
+    guarded: (spec, handler) => {
+      const queryOf = queryReader(spec.query);
       add(spec, async (c) => {
         const call = openCall(c, deps);
         const caller = await admitted(call, spec.scope, oidc, tally);
@@ -144,19 +145,23 @@ export function createRoutes(
           body: undefined,
         };
         try {
-          const input = await readInput(spec, known);
+          const query = queryOf(known.url);
+          const input = takesBody(spec) ? await readBody(spec, known.request, known.url.pathname) : {};
           // The schemas of this spec have just read query and body: the types say what they let through.
-          return await handler({ ...known, ...input } as Call<never, never, never>);
+          return await handler({ ...known, query, ...input } as Call<never, never, never>);
         } catch (error) {
           throw await retold(error, known, spec.scope);
         }
-      }),
+      });
+    },
 
-    open: (spec, handler) =>
+    open: (spec, handler) => {
+      const queryOf = queryReader(spec.query);
       add(spec, async (c) => {
         const call = openCall(c, deps);
-        return handler({ ...call, query: readQuery(spec.query, call.url) } as OpenCall<never, never>);
-      }),
+        return handler({ ...call, query: queryOf(call.url) } as OpenCall<never, never>);
+      });
+    },
 
     methodsAt(path) {
       const known = [...methods].flatMap(([template, found]) => (shapeOf(template).test(path) ? [...found] : []));
@@ -202,6 +207,8 @@ function originOf(request: Request): Origin {
 /** The same whether the connection exists or not. */
 const ELSEWHERE = "This API key belongs to another connection. Use a key of the connection in the address.";
 
+const Named = z.object({ c: ConnectionName });
+
 /** Who is asking, within the limits of one credential. Throws Problem. */
 async function admitted(
   { request, facts, deps }: OpenCall,
@@ -229,18 +236,15 @@ async function admitted(
   }
   // No Tracker is ever called by a name that no connection can have.
   if (name !== undefined) {
-    const named = z.object({ c: ConnectionName }).safeParse({ c: name });
+    const named = Named.safeParse({ c: name });
     if (!named.success)
       throw request.method === "PUT" ? invalidInput(named.error, { c: name }) : new Problem("not_found");
   }
   return caller;
 }
 
-async function readInput(spec: Spec<z.ZodObject, z.ZodType>, call: Call): Promise<Partial<Call>> {
-  const query = readQuery(spec.query, call.url);
-  if (spec.body === undefined && spec.repeatable === undefined) return { query };
-  return { query, ...(await readBody(spec, call.request, call.url.pathname)) };
-}
+const takesBody = ({ body, repeatable }: Pick<Spec<z.ZodObject, z.ZodType>, "body" | "repeatable">): boolean =>
+  body !== undefined || repeatable !== undefined;
 
 /**
  * What is wrong with a request is told only to those who may make it: everybody else learns that they may not. So what api

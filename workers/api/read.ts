@@ -5,8 +5,16 @@ import { z } from "../../shared/contract/words.ts";
 import { clip, invalidInput, Problem } from "../../shared/problem.ts";
 import { isJson, parseJson, readBytes } from "./body.ts";
 
-/** Unknown parameters are refused: a misspelt filter would otherwise silently answer everything. */
-export function readQuery(schema: z.ZodObject | undefined, url: URL): unknown {
+/**
+ * Reads the query of a route. Unknown parameters are refused: a misspelt filter would otherwise silently answer everything.
+ * The schema is made when the route is: making one costs more than all the rest of a request.
+ */
+export function queryReader(schema: z.ZodObject = z.object({})): (url: URL) => unknown {
+  const strict = schema.strict();
+  return (url) => readQuery(strict, url);
+}
+
+function readQuery(schema: z.ZodObject, url: URL): unknown {
   const names = [...url.searchParams.keys()];
   const twice = names.find((name, n) => names.indexOf(name) !== n);
   if (twice !== undefined)
@@ -15,7 +23,7 @@ export function readQuery(schema: z.ZodObject | undefined, url: URL): unknown {
       errors: [{ field: clip(twice), message: "must be given once" }],
     });
   const given = Object.fromEntries(url.searchParams);
-  const read = (schema ?? z.object({})).strict().safeParse(given);
+  const read = schema.safeParse(given);
   if (read.success) return read.data;
   const problem = invalidInput(read.error, given);
   // Fields of a query are names, not pointers into a body.

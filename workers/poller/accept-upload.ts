@@ -1,20 +1,16 @@
 /** An upload that somebody asks for becomes a row. */
-import type { Answer } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import { type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { type Desk, invalid, newTransfer, type Options } from "./accept.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { type Desk, invalid, newTransfer } from "./accept.ts";
+import { type Actor, audit } from "./access.ts";
 import { transferProblems } from "./examine.ts";
 import { insertTransfer, isKeyTaken } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
 
-export function acceptUpload(
-  desk: Desk,
-  actor: Actor,
-  request: TransferRequest,
-  options: Options,
-): Answer<{ transfer: Transfer; replayed: boolean }> {
+/** Call inside `house.change`. Refuses with nothing written. */
+export function makeUpload(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
   const { house } = desk;
   const { account } = desk.site.config();
   const problems = transferProblems(desk, actor, request);
@@ -33,21 +29,15 @@ export function acceptUpload(
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };
-  return house.change((): Answer<{ transfer: Transfer; replayed: boolean }> => {
-    const raced = replay<Transfer>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { transfer: raced.value, replayed: true } } : raced;
-    if (isKeyTaken(house, targetOf(record)))
-      return {
-        ok: false,
-        code: "conflict",
-        detail: "Another upload is under way to the same file.",
-        errors: [{ field: "/path", message: "is the target of another upload that has not ended" }],
-      };
-    insertTransfer(house, record);
-    const transfer = viewTransfer(record, house.name);
-    startUpload(house, record);
-    audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
-    remember(house, actor, options.idempotency, transfer);
-    return { ok: true, value: { transfer, replayed: false } };
-  });
+  if (isKeyTaken(house, targetOf(record)))
+    return {
+      ok: false,
+      code: "conflict",
+      detail: "Another upload is under way to the same file.",
+      errors: [{ field: "/path", message: "is the target of another upload that has not ended" }],
+    };
+  insertTransfer(house, record);
+  startUpload(house, record);
+  audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
+  return { ok: true, value: viewTransfer(record, house.name) };
 }

@@ -7,11 +7,12 @@ import { type Job, JobRequest, type ResubmitRequest } from "../../shared/contrac
 import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
+import type { EffectKind } from "../../shared/domain/effect.ts";
 import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { acceptUpload } from "./accept-upload.ts";
+import { makeUpload } from "./accept-upload.ts";
 import { type Actor, audit, remember, replay } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
@@ -36,9 +37,12 @@ export interface Desk {
 export interface Options {
   idempotency?: Idempotency;
   origin: Origin;
-  /** Where people follow the job, for one that was started from chat. */
-  chat?: Omit<ChatTarget, "jobId">;
+  /** Where people follow what they started from chat. */
+  chat?: Pick<ChatTarget, "place" | "platform">;
 }
+
+/** What is known of whoever asks, beside which request it is. */
+type Known = Omit<Options, "idempotency">;
 
 export const invalid = (errors: FieldProblem[]): Refusal => ({ ok: false, code: "invalid", errors });
 
@@ -51,9 +55,40 @@ export async function acceptJob(
   options: Options,
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
   const { house } = desk;
-  const before = replay<Job>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  const earlier = (): Answer<{ job: Job; replayed: boolean }> | undefined => {
+    const before = replay<Job>(house, actor, options.idempotency);
+    return before?.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  };
+  const before = earlier();
+  if (before !== undefined) return before;
+  const prepared = await prepareJob(desk, actor, request, options);
+  if (!prepared.ok) return prepared;
+  return house.change(() => {
+    const raced = earlier();
+    if (raced !== undefined) return raced;
+    const made = prepared.make();
+    if (!made.ok) return made;
+    remember(house, actor, options.idempotency, made.value);
+    return { ok: true, value: { job: made.value, replayed: false } };
+  });
+}
 
+/**
+ * What was examined and may become rows. All that leaves a transaction (sealing) is done; `make` is called inside
+ * `house.change`, where it still may refuse, with nothing written.
+ */
+export interface Prepared<T> {
+  ok: true;
+  make(): Answer<T>;
+}
+
+export async function prepareJob(
+  desk: Desk,
+  actor: Actor,
+  request: JobRequest,
+  options: Known,
+): Promise<Prepared<Job> | Refusal> {
+  const { house } = desk;
   const id = house.id("job");
   const pingToken = request.ping === true ? toBase64Url(systemRandom(24)) : undefined;
   const { name, workingDirectory } = request;
@@ -88,9 +123,7 @@ export async function acceptJob(
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
   };
 
-  return house.change((): Answer<{ job: Job; replayed: boolean }> => {
-    const raced = replay<Job>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { job: raced.value, replayed: true } } : raced;
+  const make = (): Answer<Job> => {
     const taken = outputs
       .map(({ key }, n) => ({ key, n }))
       .filter(({ key, n }) => isKeyTaken(house, key) || outputs.findIndex((o) => o.key === key) !== n);
@@ -128,10 +161,9 @@ export async function acceptJob(
     if (options.chat !== undefined) followInChat(house, actor, { ...options.chat, jobId: id }, options.origin);
     beginJob(house, record, inputs);
     audit(house, actor, "job.submit", `jobs/${id}`, options.origin);
-    const job = viewJob(record, house.name);
-    remember(house, actor, options.idempotency, job);
-    return { ok: true, value: { job, replayed: false } };
-  });
+    return { ok: true, value: viewJob(record, house.name) };
+  };
+  return { ok: true, make };
 }
 
 export const traceOf = ({ traceparent }: Origin): { traceparent?: string } =>
@@ -158,9 +190,10 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { inputs, outputs, ...request } = record.request;
+  const { inputs, outputs, scriptPath, ...request } = record.request;
   const again = JobRequest.safeParse({
     ...request,
+    ...(change.script !== undefined ? { script: change.script } : scriptPath === undefined ? {} : { scriptPath }),
     ...(change.resources === undefined ? {} : { resources: { ...request.resources, ...change.resources } }),
     ...(change.env === undefined ? {} : { env: { ...request.env, ...change.env } }),
     // What the first run was given is there already, as far as it came.
@@ -237,54 +270,73 @@ export async function acceptTransfer(
   options: Options,
 ): Promise<Answer<{ transfer: Transfer; replayed: boolean }>> {
   const { house } = desk;
-  const before = replay<Transfer>(house, actor, options.idempotency);
-  if (before !== undefined) return before.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
-  if (request.direction === "upload") return acceptUpload(desk, actor, request, options);
+  const earlier = (): Answer<{ transfer: Transfer; replayed: boolean }> | undefined => {
+    const before = replay<Transfer>(house, actor, options.idempotency);
+    return before?.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
+  };
+  return house.change(() => {
+    const before = earlier();
+    if (before !== undefined) return before;
+    const made = makeTransfer(desk, actor, request, options);
+    if (!made.ok) return made;
+    remember(house, actor, options.idempotency, made.value);
+    return { ok: true, value: { transfer: made.value, replayed: false } };
+  });
+}
+
+/** Call inside `house.change`. Refuses with nothing written. */
+export function makeTransfer(desk: Desk, actor: Actor, request: TransferRequest, options: Known): Answer<Transfer> {
+  return request.direction === "upload"
+    ? makeUpload(desk, actor, request, options.origin)
+    : makeDownload(desk, actor, request, options);
+}
+
+function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, { origin, chat }: Known): Answer<Transfer> {
+  const { house } = desk;
   const { api, account } = desk.site.config();
+  const { key } = request;
   const problems = transferProblems(desk, actor, request);
-  if (problems.length > 0 || request.key === undefined) return invalid(problems);
-  const now = house.now();
-  const key = request.key;
+  if (problems.length > 0 || key === undefined) return invalid(problems);
+  if (isKeyTaken(house, key))
+    return {
+      ok: false,
+      code: "conflict",
+      detail: "Another transfer is under way to the same key.",
+      errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
+    };
+  // How large the file is shows when it is staged; here only whether there is room for anything at all.
+  const full = quotaRefusal(house, 1);
+  if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
   const charged = request.account ?? account;
   const record: TransferRecord = {
-    ...newTransfer(house.id("tr"), actor, now),
+    ...newTransfer(house.id("tr"), actor, house.now()),
     warnings: [],
     direction: "download",
     system: request.system,
     path: request.path,
     key,
     overwrite: request.overwrite ?? false,
-    ...traceOf(options.origin),
+    ...traceOf(origin),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
   };
-  return house.change((): Answer<{ transfer: Transfer; replayed: boolean }> => {
-    const raced = replay<Transfer>(house, actor, options.idempotency);
-    if (raced !== undefined) return raced.ok ? { ok: true, value: { transfer: raced.value, replayed: true } } : raced;
-    if (isKeyTaken(house, key))
-      return {
-        ok: false,
-        code: "conflict",
-        detail: "Another transfer is under way to the same key.",
-        errors: [{ field: "/key", message: "is the target of another transfer that has not ended" }],
-      };
-    // How large the file is shows when it is staged; here only whether there is room for anything at all.
-    const full = quotaRefusal(house, 1);
-    if (full !== undefined) return { ok: false, code: "quota_exceeded", detail: full };
-    insertTransfer(house, record);
-    const transfer = viewTransfer(record, house.name);
-    startDownload(house, record, api);
-    audit(house, actor, "transfer.start", `transfers/${record.id}`, options.origin);
-    remember(house, actor, options.idempotency, transfer);
-    return { ok: true, value: { transfer, replayed: false } };
-  });
+  insertTransfer(house, record);
+  if (chat !== undefined) followInChat(house, actor, { ...chat, transferId: record.id }, origin);
+  startDownload(house, record, api);
+  audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
+  return { ok: true, value: viewTransfer(record, house.name) };
 }
+
+/** What cannot be taken back: R2 may have the object already. */
+const MAKES_OBJECT: readonly EffectKind[] = ["complete", "put_empty"];
 
 export function cancelTransfer(house: House, actor: Actor, id: string, origin: Origin): Answer<Transfer> {
   return house.change((): Answer<Transfer> => {
     const record = transferRecord(house, id);
     if (record === undefined) return { ok: false, code: "not_found" };
     if (isEndedTransfer(record.status)) return { ok: true, value: viewTransfer(record, house.name) };
+    if (effectsOf(house, id).some(({ kind, state }) => MAKES_OBJECT.includes(kind) && state === "sent"))
+      return { ok: false, code: "conflict", detail: "Its object is being made at this moment: too late to cancel." };
     audit(house, actor, "transfer.cancel", `transfers/${id}`, origin);
     return {
       ok: true,

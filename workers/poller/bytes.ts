@@ -1,18 +1,19 @@
 /** Effects on bytes: what the transfer Worker is given, and what its outcome means. */
+import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
-import { DEADLINE_MS, isByteEffect, retryDelayMs } from "../../shared/domain/effect.ts";
+import { DEADLINE_MS, isByteEffect } from "../../shared/domain/effect.ts";
 import { pieceRange } from "../../shared/domain/pieces.ts";
 import { proofFor } from "../../shared/domain/proof.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, hintAt, move, note, plan } from "./effects.ts";
+import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, plan, tryAgain } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import type { House } from "./house.ts";
 import { changeUsage, quotaRefusal } from "./objects.ts";
 import { fetchPieces } from "./pieces.ts";
 import { startOver } from "./settle.ts";
 import { applyTransfer, failTransfer, openDebts, payDebt, transferRecord } from "./transfers.ts";
-import { beginUp, fetchStarted, finishUp, isUpEffect, partsSent } from "./up-bytes.ts";
+import { beginUp, fetchStarted, finishUp, isUpEffect, overdueUp, partsSent } from "./up-bytes.ts";
 
 /** Long enough to move a few hundred MB, short enough that a lost invocation is noticed soon. */
 const SEGMENT_MS = 45_000;
@@ -29,7 +30,7 @@ export async function beginBytes(desk: Desk, id: string): Promise<Begun<ByteWork
       if (record.state !== "planned") return { go: false, why: record.state === "sent" ? "already_sent" : "over" };
       const prepared = prepare(desk, record);
       if (prepared === undefined) {
-        move(house, record, "refused");
+        refuse(house, record);
         return { go: false, why: "over" };
       }
       move(house, record, "sent");
@@ -63,6 +64,7 @@ function prepare(
       const copying =
         transfer.status === "staged" ? applyTransfer(house, moved(transfer, "copying", house.now())) : transfer;
       if (copying.status !== "copying") return undefined;
+      const { siteSha256, overwrite } = transfer;
       const proof = proofFor(transfer, transfer.size);
       const work: ByteWork = {
         kind: "copy",
@@ -75,6 +77,7 @@ function prepare(
           transfer.id,
         ),
         mode: proof === "hash" ? "hash" : "parts",
+        ...(proof === "hash" && siteSha256 !== undefined && { whole: { sha256: siteSha256, overwrite } }),
         hashParts: proof === "manifest",
         segmentMs: SEGMENT_MS,
         metadata: { transferId: transfer.id },
@@ -103,16 +106,28 @@ function prepare(
         },
       };
     }
-    case "abort":
-      return record.doc.uploadId === undefined
-        ? undefined
-        : { work: { kind: "abort", transfer: transfer.id, objectKey, uploadId: record.doc.uploadId } };
+    case "abort": {
+      const { uploadId } = record.doc;
+      const work: ByteWork = { kind: "abort", transfer: transfer.id, objectKey, isUnwanted: isUnwanted(transfer) };
+      return { work: uploadId === undefined ? work : { ...work, uploadId } };
+    }
     case "put_empty":
       if (transfer.status !== "copying") return undefined;
       return { work: { kind: "put_empty", transfer: transfer.id, objectKey, overwrite: transfer.overwrite, metadata } };
     default:
       return undefined;
   }
+}
+
+const isUnwanted = ({ status }: TransferRecord): boolean => isEndedTransfer(status) && status !== "stored";
+
+/** Nobody wants the bytes any more. An invocation that had not heard of it may have made the object: that goes. */
+function refuse(house: House, record: EffectRecord): void {
+  move(house, record, "refused");
+  const transfer = transferRecord(house, record.subject);
+  const hasRun = record.state === "sent" || record.attempt > 0;
+  if (hasRun && transfer !== undefined && record.kind !== "abort" && isUnwanted(transfer))
+    plan(house, "abort", transfer.id);
 }
 
 /** The first invocation fixes the upload; a later one learns whose upload counts. */
@@ -148,7 +163,7 @@ export function partsDone(house: House, id: string, parts: PartDone[]): { go: bo
       announce: [],
       changed: parts.length > 0,
     });
-    note(house, record, {}, house.now() + DEADLINE_MS.copy);
+    note(house, record, parts.length > 0 ? { failures: 0 } : {}, house.now() + DEADLINE_MS.copy);
     return { go: true };
   });
 }
@@ -175,6 +190,10 @@ export function finishBytes(house: House, id: string, outcome: ByteOutcome): voi
     if (record === undefined || record.state !== "sent") return;
     const transfer = transferRecord(house, record.subject);
     if (transfer === undefined) return;
+    if (isUnwanted(transfer) && record.kind !== "abort") {
+      refuse(house, record);
+      return;
+    }
     switch (outcome.kind) {
       case "copied": {
         move(house, record, "done");
@@ -209,9 +228,8 @@ export function finishBytes(house: House, id: string, outcome: ByteOutcome): voi
 }
 
 function stored(house: House, transfer: TransferRecord, outcome: Extract<ByteOutcome, { kind: "completed" }>): void {
-  // An empty file is proven by being empty: nothing was staged and nothing can differ.
   const verifying: TransferRecord =
-    transfer.status === "copying" ? { ...transfer, status: "verifying", proof: "size" } : transfer;
+    transfer.status === "copying" ? { ...transfer, ...provenByPut(transfer), status: "verifying" } : transfer;
   const { upload: _, ...done } = verifying;
   const step = moved(done, "stored", house.now(), {
     etag: outcome.etag,
@@ -222,6 +240,10 @@ function stored(house: House, transfer: TransferRecord, outcome: Extract<ByteOut
   if (step.changed && transfer.direction === "download") changeUsage(house, { objects: 1, bytes: outcome.bytes });
   house.run("DELETE FROM parts WHERE transfer = ?", transfer.id);
 }
+
+/** What went up in one put had the hash that the site told, or was empty: then nothing was staged and nothing can differ. */
+const provenByPut = ({ siteSha256: sha256 }: TransferRecord): Partial<TransferRecord> =>
+  sha256 === undefined ? { proof: "size" } : { proof: "hash", sha256 };
 
 function failed(
   house: House,
@@ -239,18 +261,11 @@ function failed(
   const give = () => {
     move(house, record, "refused", { doc: { lastError: outcome.detail } });
     if (record.kind !== "abort")
-      failTransfer(house, transfer, outcome.why === "never" ? "copy_failed" : outcome.why, outcome.detail);
+      failTransfer(house, transfer, outcome.why === "exists" ? outcome.why : "copy_failed", outcome.detail);
   };
   switch (outcome.why) {
     case "later":
-      if (record.attempt >= MAX_ATTEMPTS) {
-        give();
-        return;
-      }
-      move(house, record, "planned", {
-        dueAt: house.now() + retryDelayMs(record.attempt, house.random(), outcome.retryAfterSeconds),
-        doc: { lastError: outcome.detail },
-      });
+      if (!tryAgain(house, record, outcome, MAX_FAILURES)) give();
       return;
     case "never":
     case "exists":
@@ -267,7 +282,18 @@ function failed(
   }
 }
 
-const MAX_ATTEMPTS = 60;
+const MAX_FAILURES = 60;
+
+/** The invocation was never heard of again: as if it had failed. Call inside `house.change`. */
+export function overdueBytes(house: House, record: EffectRecord): void {
+  if (isUpEffect(record.kind)) {
+    overdueUp(house, record);
+    return;
+  }
+  const transfer = transferRecord(house, record.subject);
+  if (transfer === undefined) move(house, record, "refused");
+  else failed(house, record, transfer, { kind: "failed", why: "later", detail: LOST_WORKER });
+}
 
 /** The staged file can be fetched: the copy is planned, or, when nobody wants it any more, the debt is paid. */
 export function copyStaged(house: House, transferId: string): void {

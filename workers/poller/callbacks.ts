@@ -13,7 +13,8 @@ import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import { type AttemptAnswer, type AttemptVerdict, judgeAttempt } from "../../shared/webhooks/retry.ts";
 import { sign } from "../../shared/webhooks/standard.ts";
 import { spanIn } from "../../shared/webhooks/trace.ts";
-import { attemptForPeople } from "./channels/outgoing.ts";
+import { attemptForPeople, type OutgoingDeps } from "./channels/outgoing.ts";
+import type { SharedResult } from "./chat-shares.ts";
 import type { Env } from "./env.ts";
 import type { AttemptReport, Lease } from "./lanes.ts";
 import { logs } from "./reads.ts";
@@ -49,7 +50,12 @@ export async function deliver(body: unknown, env: Env, log: Log): Promise<{ late
       const result =
         lease.channel === "webhook"
           ? await attempt(lease, { signingKeys, ...way })
-          : await attemptForPeople(lease, { ...way, bot: botOf(env), tail: tailOf(env, log, connection) });
+          : await attemptForPeople(lease, {
+              ...way,
+              bot: botOf(env),
+              tail: tailOf(env, log, connection),
+              share: shareOf(env, log, connection),
+            });
       log({
         event: "callback.attempted",
         connection,
@@ -82,6 +88,19 @@ const tailOf = (env: Env, log: Log, connection: string) => async (jobId: string)
     .catch(() => undefined);
   return Promise.race([read, late]);
 };
+
+/** In the person's own right. A message without a link is better than none. */
+const shareOf =
+  (env: Env, log: Log, connection: string): OutgoingDeps["share"] =>
+  async (person, transferId) => {
+    try {
+      const shared = await env.TRACKER.getByName(connection).shareStored({ kind: "chat", ...person }, [transferId], {});
+      return shared.ok ? (shared.value as SharedResult[]) : [];
+    } catch (error) {
+      log({ event: "chat.not_shared", connection, transfer: transferId, error });
+      return [];
+    }
+  };
 
 export interface Posting {
   lease(): Promise<Lease[]>;

@@ -4,6 +4,9 @@ import type { ChatCodeRequest } from "../../shared/contract/chat.ts";
 import type { Origin } from "../../shared/contract/rpc.ts";
 import { Administration } from "./administration.ts";
 import * as chatLinks from "./chat-links.ts";
+import { shareStored } from "./chat-shares.ts";
+import { jobRecord } from "./jobs.ts";
+import { providedFor } from "./limits.ts";
 import { NOT_FOUND } from "./rooms.ts";
 
 export abstract class ChatEntrances extends Administration {
@@ -24,6 +27,19 @@ export abstract class ChatEntrances extends Administration {
     return this.rooms.with(caller, "connection:admin", (actor) =>
       chatLinks.revoke(this.rooms.house, actor, id, origin),
     );
+  }
+
+  async shareStored(caller: Caller, transferIds: readonly string[], origin: Origin) {
+    return this.rooms.with(caller, "transfers:read", (actor) =>
+      shareStored(this.rooms.desk, actor, transferIds, origin),
+    );
+  }
+
+  async provided(caller: Caller, id: string) {
+    return this.rooms.with(caller, "jobs:read", (actor) => {
+      const record = this.rooms.ofJob(actor, id) ? jobRecord(this.rooms.house, id) : undefined;
+      return this.rooms.value(record && providedFor(this.rooms.house, record));
+    });
   }
 
   /** From the poller Worker only, for a person whom the platform has vouched for. */

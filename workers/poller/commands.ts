@@ -13,7 +13,7 @@ import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
 import { listMatches } from "./listing.ts";
 import { manifestOf } from "./outputs.ts";
-import { submitErrand, verify } from "./proof-work.ts";
+import { checksum, submitErrand, verify } from "./proof-work.ts";
 import { clientOf, tokenFrom } from "./site.ts";
 import { deliver, upload } from "./up-commands.ts";
 
@@ -214,6 +214,8 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
       code: "site_error",
       retry: "never",
     });
+  // A small file is hashed before it moves: then it needs no proof of its own when it has arrived.
+  const sha256 = stat.size <= (work.hashMaxBytes ?? 0) ? await checksum(work, firecrest) : undefined;
   if (work.symlink !== undefined) {
     await firecrest.files.symlink(work.system, work.path, work.symlink).catch((error: unknown) => {
       // An earlier attempt made it.
@@ -221,7 +223,7 @@ async function stage(work: Work<"stage">, firecrest: Firecrest): Promise<FarOutc
     });
   }
   const handle = await firecrest.stage(work.system, work.symlink ?? work.path, work.account ?? work.site.account);
-  return { kind: "staging", stat, handle };
+  return { kind: "staging", stat, handle, ...(sha256 === undefined ? {} : { sha256 }) };
 }
 
 /** Asks the site, then asks the object store: only the second answer is a proof. */

@@ -124,6 +124,7 @@ export function describe({ house, site }: Desk): Connection {
     },
     live: live(house),
     objects: viewObjects(house),
+    ...(config.limits === undefined ? {} : { limits: config.limits }),
     createdAt: rfc3339(config.createdAt),
   };
 }

@@ -6,6 +6,7 @@ import {
   type EffectKind,
   type EffectState,
   isByteEffect,
+  retryDelayMs,
 } from "../../shared/domain/effect.ts";
 import type { FileJob, Handle } from "../../shared/firecrest/port.ts";
 import type { Errand } from "./errands.ts";
@@ -27,6 +28,8 @@ export interface EffectRecord {
     ambiguity?: Ambiguity;
     resends?: number;
     lastError?: string;
+    /** Of an effect on bytes: how often it failed in a row, since it last got further. */
+    failures?: number;
     /** Of an `abort` or `discard`: the R2 upload to give back. */
     uploadId?: string;
     /** Of an `upload`: the site waits for us, so there is nothing to look at. */
@@ -155,6 +158,27 @@ export function note(house: House, record: EffectRecord, doc: Partial<EffectReco
   );
   if (deadline !== undefined) house.due("effect", record.id, deadline);
 }
+
+/**
+ * Plans an effect on bytes again, ever later; false when it has failed as often in a row as it may. Only failures count:
+ * a large file takes many invocations. Call inside `house.change`.
+ */
+export function tryAgain(
+  house: House,
+  record: EffectRecord,
+  failure: { detail: string; retryAfterSeconds?: number | undefined },
+  mostFailures: number,
+): boolean {
+  const failures = (record.doc.failures ?? 0) + 1;
+  if (failures > mostFailures) return false;
+  return move(house, record, "planned", {
+    dueAt: house.now() + retryDelayMs(failures, house.random(), failure.retryAfterSeconds),
+    doc: { lastError: failure.detail, failures },
+  });
+}
+
+/** What is said of an effect on bytes whose invocation was never heard of again. */
+export const LOST_WORKER = "The Worker that moved the bytes was lost.";
 
 /** These clean up after what was done before: they are owed whatever becomes of their subject. */
 const OWED: readonly EffectKind[] = ["abort", "tidy", "cancel"];

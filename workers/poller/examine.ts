@@ -12,6 +12,7 @@ import { tagOf } from "../../shared/ids.ts";
 import type { Desk } from "./accept.ts";
 import type { Actor } from "./access.ts";
 import type { House } from "./house.ts";
+import { limitProblems } from "./limits.ts";
 import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
@@ -47,14 +48,17 @@ export function examineJob(
   problems.push(...urlProblems(desk, request));
   problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
   problems.push(...inputProblems(request, api));
+  problems.push(...limitProblems(desk.house, request));
   return { composed, problems };
 }
+
+const JobCallbacks = z.array(JobCallback);
 
 /** What a hook will start, as far as it takes no parameters: better told now than when the first request comes. */
 export function targetProblems(desk: Desk, actor: Actor, target: HookRequestBody["target"]): FieldProblem[] {
   const [place, { system, callbacks }] =
     "job" in target ? (["/target/job", target.job] as const) : (["/target/transfer", target.transfer] as const);
-  const heard = z.array(JobCallback).safeParse(callbacks);
+  const heard = JobCallbacks.safeParse(callbacks);
   const problems = [
     ...(typeof system === "string" ? systemProblems(desk, actor, system) : []),
     ...(heard.success ? urlProblems(desk, { callbacks: heard.data }) : []),

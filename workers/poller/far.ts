@@ -2,12 +2,14 @@
  * Effects on FirecREST: what `begin` hands to the consumer, and what its outcome means. Every outcome, also "no answer", ends
  * in the same few places: the room of the effect's kind.
  */
+import { USUAL_PART_BYTES } from "../../shared/contract/cut.ts";
 import type { JobRequest } from "../../shared/contract/job.ts";
 import type { Retry } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun } from "../../shared/contract/work.ts";
 import { type FarEffect, isByteEffect, isErrand, REQUESTS } from "../../shared/domain/effect.ts";
 import { pieceRange } from "../../shared/domain/pieces.ts";
+import { proofFor } from "../../shared/domain/proof.ts";
 import { sourceOf, stagedOf } from "../../shared/domain/transfer.ts";
 import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
@@ -33,8 +35,16 @@ export type FarWork = { site: SiteConfig; system: string } & (
   | { kind: "cancel"; schedulerId: string }
   | { kind: "list"; pattern: string }
   | { kind: "compress"; from: string; to: string; account?: string }
-  /** `maxBytes`: more than the site can stage at once. `bytes`: what a piece must have. */
-  | { kind: "stage"; path: string; symlink?: string; account?: string; maxBytes?: number; bytes?: number }
+  /** `maxBytes`: more than the site can stage at once. `bytes`: what a piece must have. `hashMaxBytes`: smaller ones are hashed. */
+  | {
+      kind: "stage";
+      path: string;
+      symlink?: string;
+      account?: string;
+      maxBytes?: number;
+      bytes?: number;
+      hashMaxBytes?: number;
+    }
   | { kind: "verify"; path: string; wantsHash: boolean; manifests: ManifestPlace[] }
   | { kind: "hash" | "split"; id: string; errand: Errand; scheduler?: string }
   /** The link is opened for this call: a secret. `how`: see `DebtRecord`. */
@@ -108,7 +118,7 @@ export type FarOutcome =
   | { kind: "packing"; handle: Handle }
   | { kind: "empty"; stat: FileStat }
   | { kind: "oversized"; stat: FileStat; maxBytes: number }
-  | { kind: "staging"; stat: FileStat; handle: Handle }
+  | { kind: "staging"; stat: FileStat; handle: Handle; sha256?: string }
   | { kind: "verified"; stat: FileStat; sha256?: string; manifest?: { sha256: string; parts: string[] } }
   | { kind: "released"; proven: boolean }
   | { kind: "tidied" }
@@ -203,6 +213,7 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
       const maxBytes = desk.site.facts()?.parameters.stagingMaxBytes;
       const whole = {
         path: sourceOf(transfer),
+        ...(proofFor(transfer, 0) === "hash" ? { hashMaxBytes: USUAL_PART_BYTES } : {}),
         ...(symlink === undefined ? {} : { symlink }),
         ...(maxBytes === undefined ? {} : { maxBytes }),
       };

@@ -33,14 +33,19 @@ export function beginHandles(desk: Desk): Look | undefined {
 /** Looks at every pending task and staging, in as few requests as the API allows. */
 async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Promise<void> {
   const { house, site } = desk;
-  const handles = await Promise.all(pending.map((record) => openHandle(desk, record)));
+  const opened = await Promise.all(
+    pending.map(async (record) =>
+      alone(desk, record, async () => ({ record, handle: await openHandle(desk, record) })),
+    ),
+  );
+  const asked = opened.filter((one) => one !== undefined);
   const { firecrest, requests } = site.client();
   try {
-    const states = await firecrest.observe(handles);
+    const states = await firecrest.observe(asked.map(({ handle }) => handle));
     siteAnswered(house);
     for (const [n, state] of states.entries()) {
-      const record = pending[n];
-      if (record !== undefined) await applyHandle(desk, record, state);
+      const record = asked[n]?.record;
+      if (record !== undefined) await alone(desk, record, () => applyHandle(desk, record, state));
     }
   } finally {
     site.settle(1, requests());
@@ -50,6 +55,16 @@ async function observeHandles(desk: Desk, pending: readonly EffectRecord[]): Pro
       const youngest = Math.max(...left.map(({ sentAt }) => sentAt ?? 0));
       house.due("handles", "", house.now() + nextHandleLookMs(house.now() - youngest, site.config().requestsPerMinute));
     });
+  }
+}
+
+/** One operation that cannot be read, or gone on with, does not hold up the others. */
+async function alone<T>({ house }: Desk, { id }: EffectRecord, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    house.log({ event: "handle.failed", effect: id, error });
+    return undefined;
   }
 }
 

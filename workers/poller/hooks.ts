@@ -5,7 +5,7 @@ import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } 
 import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import type { Answer, FieldProblem, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { acceptJob, acceptTransfer, type Desk } from "./accept.ts";
+import { type Desk, makeTransfer, prepareJob } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
 
@@ -131,6 +131,13 @@ function viewHook(house: House, name: string, { createdAt, changedAt, systems: _
 
 // --------------------------------------------------------------------------------------------------------------- inbound
 
+type Taken = Answer<{ answer: HookOutcome; replayed: boolean }>;
+
+interface StoredMessage {
+  body_sha256: string;
+  doc: string;
+}
+
 interface StoredInbound {
   outcome: HookOutcome | { outcome: "refused"; problem: string; code: string };
   messageId?: string;
@@ -140,100 +147,104 @@ interface StoredInbound {
 }
 
 /**
- * Takes a verified, mapped request once. The row of the message is made in the same transaction as the job, through the
- * job's own idempotency: `(hook, message)` is its key, so a hundred copies make one job and get one answer.
+ * Takes a verified, mapped request once: its row and what it starts are one transaction, so a hundred copies make one job and
+ * get one answer.
  */
-export async function acceptFromHook(
-  desk: Desk,
-  name: string,
-  inbound: VerifiedInbound,
-): Promise<Answer<{ answer: HookOutcome; replayed: boolean }>> {
+export async function acceptFromHook(desk: Desk, name: string, inbound: VerifiedInbound): Promise<Taken> {
   const { house } = desk;
   const admitted = admit(house, { kind: "hook", name }, "jobs:write");
   if (!admitted.ok) return admitted;
-  const systems = stored(house, name)?.systems;
+  const hook = stored(house, name);
+  // Removed since it was opened: what it was restricted to is gone with it.
+  if (hook === undefined) return { ok: false, code: "unauthorized" };
+  const { systems } = hook;
   const actor: Actor = systems === undefined ? admitted.value : { ...admitted.value, systems };
+  const { result, origin, bodySha256 } = inbound;
   const requestId = house.id("req");
   // A sender that names no message means each request anew (a person with curl).
   const message = inbound.messageId ?? requestId;
-  const earlier = house.row<{ body_sha256: string; doc: string }>(
-    "SELECT body_sha256, doc FROM inbound WHERE hook = ? AND message = ?",
-    name,
-    message,
-  );
-  if (earlier !== undefined) return replayed(earlier, inbound.bodySha256);
-
-  const keep = (doc: StoredInbound, key: string): void => {
-    const { messageId, headers, claims, version } = inbound;
-    const whole: StoredInbound = {
-      ...doc,
-      ...(messageId === undefined ? {} : { messageId }),
-      ...(headers === undefined ? {} : { headers }),
-      ...(claims === undefined || Object.keys(claims).length === 0 ? {} : { claims }),
-      ...(version === undefined ? {} : { version }),
-    };
-    house.run(
-      "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      requestId,
+  const earlier = (): Taken | undefined => {
+    const row = house.row<StoredMessage>(
+      "SELECT body_sha256, doc FROM inbound WHERE hook = ? AND message = ?",
       name,
-      key,
-      inbound.bodySha256,
-      house.now(),
-      JSON.stringify(whole),
-      inbound.body,
+      message,
     );
+    return row && replayed(row, bodySha256);
   };
-  const store = (doc: StoredInbound): { body_sha256: string; doc: string } | undefined =>
+  const before = earlier();
+  if (before !== undefined) return before;
+
+  const keep = (key: string, outcome: StoredInbound["outcome"]) =>
+    keepInbound(house, { id: requestId, hook: name, message: key }, inbound, outcome);
+  const take = (make: () => Answer<HookOutcome>): Taken =>
     house.change(() => {
-      const raced = house.row<{ body_sha256: string; doc: string }>(
-        "SELECT body_sha256, doc FROM inbound WHERE hook = ? AND message = ?",
-        name,
-        message,
-      );
+      const raced = earlier();
       if (raced !== undefined) return raced;
-      keep(doc, message);
-      return undefined;
+      const made = make();
+      // What cannot be taken now is on record for the hook's owner, but not as the message's answer: it may be sent again.
+      if (made.ok) keep(message, made.value);
+      else keep(requestId, refusedAs(made));
+      return made.ok ? { ok: true, value: { answer: made.value, replayed: false } } : made;
     });
-  const settle = (outcome: HookOutcome): Answer<{ answer: HookOutcome; replayed: boolean }> => {
-    const raced = store({ outcome });
-    return raced === undefined
-      ? { ok: true, value: { answer: outcome, replayed: false } }
-      : replayed(raced, inbound.bodySha256);
-  };
+  const started = (what: Pick<HookOutcome, "jobId" | "transferId">, subject: string): Answer<HookOutcome> => ({
+    ok: true,
+    value: { requestId, outcome: "accepted", ...what, url: urlOf(house, subject) },
+  });
 
-  /** What cannot be taken now is on record for the hook's owner, but not as the message's answer: it may be sent again. */
-  const refuse = (refusal: Refusal): Refusal => {
-    const problem = refusal.errors === undefined ? (refusal.detail ?? refusal.code) : inWords(refusal.errors);
-    house.change(() => keep({ outcome: { outcome: "refused", problem, code: refusal.code } }, requestId));
-    return refusal;
-  };
-
-  const { result } = inbound;
   switch (result.outcome) {
     case "filtered":
-      return settle({ requestId, outcome: "filtered" });
-    case "refused":
-      store({ outcome: { outcome: "refused", problem: inWords(result.errors), code: "invalid" } });
-      return { ok: false, code: "invalid", errors: result.errors };
+      return take(() => ({ ok: true, value: { requestId, outcome: "filtered" } }));
+    case "refused": {
+      const refusal: Refusal = { ok: false, code: "invalid", errors: result.errors };
+      house.change(() => earlier() ?? keep(message, refusedAs(refusal)));
+      return refusal;
+    }
     case "job": {
-      const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
-      const accepted = await acceptJob(desk, actor, result.request, { idempotency, origin: inbound.origin });
-      if (!accepted.ok) return refuse(accepted);
-      const { id } = accepted.value.job;
-      return settle({ requestId, outcome: "accepted", jobId: id, url: urlOf(house, `jobs/${id}`) });
-    }
-    case "transfer": {
-      const idempotency = { route: "hooks", key: message, bodySha256: inbound.bodySha256 };
-      const accepted = await acceptTransfer(desk, actor, result.request, {
-        idempotency,
-        origin: inbound.origin,
+      const prepared = await prepareJob(desk, actor, result.request, { origin });
+      return take(() => {
+        const made = prepared.ok ? prepared.make() : prepared;
+        return made.ok ? started({ jobId: made.value.id }, `jobs/${made.value.id}`) : made;
       });
-      if (!accepted.ok) return refuse(accepted);
-      const { id } = accepted.value.transfer;
-      return settle({ requestId, outcome: "accepted", transferId: id, url: urlOf(house, `transfers/${id}`) });
     }
+    case "transfer":
+      return take(() => {
+        const made = makeTransfer(desk, actor, result.request, { origin });
+        return made.ok ? started({ transferId: made.value.id }, `transfers/${made.value.id}`) : made;
+      });
   }
 }
+
+/** Call inside `house.change`. */
+function keepInbound(
+  house: House,
+  { id, hook, message }: { id: string; hook: string; message: string },
+  { messageId, headers, claims, version, bodySha256, body }: VerifiedInbound,
+  outcome: StoredInbound["outcome"],
+): void {
+  const doc: StoredInbound = {
+    outcome,
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(headers === undefined ? {} : { headers }),
+    ...(claims === undefined || Object.keys(claims).length === 0 ? {} : { claims }),
+    ...(version === undefined ? {} : { version }),
+  };
+  house.run(
+    "INSERT INTO inbound (id, hook, message, body_sha256, at, doc, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    id,
+    hook,
+    message,
+    bodySha256,
+    house.now(),
+    JSON.stringify(doc),
+    body,
+  );
+}
+
+const refusedAs = ({ code, detail, errors }: Refusal): StoredInbound["outcome"] => ({
+  outcome: "refused",
+  problem: errors === undefined ? (detail ?? code) : inWords(errors),
+  code,
+});
 
 const inWords = (errors: FieldProblem[]): string =>
   errors.map(({ field, message }) => `${field} ${message}`).join("; ");
@@ -241,10 +252,7 @@ const inWords = (errors: FieldProblem[]): string =>
 const urlOf = (house: House, subject: string): string =>
   `${house.env.PUBLIC_URL ?? ""}/v1/connections/${house.name}/${subject}`;
 
-function replayed(
-  row: { body_sha256: string; doc: string },
-  bodySha256: string,
-): Answer<{ answer: HookOutcome; replayed: boolean }> {
+function replayed(row: StoredMessage, bodySha256: string): Taken {
   if (row.body_sha256 !== bodySha256)
     return { ok: false, code: "idempotency_mismatch", detail: "This message id was used with another body." };
   const { outcome } = JSON.parse(row.doc) as StoredInbound;

@@ -66,6 +66,8 @@ export class House {
   clearing: Promise<void> = Promise.resolve();
   #hints: Hint[] = [];
   #events: Event[] = [];
+  /** The earliest time that this commit put on the agenda. */
+  #soonest = Number.POSITIVE_INFINITY;
   #depth = 0;
   /** Set by the Tracker: called after each commit with the events that it made. */
   onCommit: (events: Event[]) => void = () => {};
@@ -117,16 +119,31 @@ export class House {
   change<T>(write: () => T): T {
     if (this.#depth > 0) return write();
     this.#depth++;
+    let result: T;
     try {
-      const result = this.storage.transactionSync(write);
-      this.#depth--;
-      this.#flush();
-      return result;
+      result = this.storage.transactionSync(write);
     } catch (error) {
-      this.#depth--;
       this.#hints = [];
       this.#events = [];
+      this.#soonest = Number.POSITIVE_INFINITY;
       throw error;
+    } finally {
+      this.#depth--;
+    }
+    this.#flush();
+    return result;
+  }
+
+  /** A part of a change that may fail alone: then nothing of it is left, and the rest goes on. Call inside `change`. */
+  attempt<T>(write: () => T): { ok: true; value: T } | { ok: false; error: unknown } {
+    const before = { hints: this.#hints.length, events: this.#events.length, soonest: this.#soonest };
+    try {
+      return { ok: true, value: this.storage.transactionSync(write) };
+    } catch (error) {
+      this.#hints.length = before.hints;
+      this.#events.length = before.events;
+      this.#soonest = before.soonest;
+      return { ok: false, error };
     }
   }
 
@@ -149,6 +166,7 @@ export class House {
       subject,
       Math.ceil(at),
     );
+    this.#soonest = Math.min(this.#soonest, Math.ceil(at));
   }
 
   notDue(kind: AgendaKind, subject: string): void {
@@ -191,27 +209,42 @@ export class House {
       return Math.min(least, at ?? Number.POSITIVE_INFINITY);
     }, Number.POSITIVE_INFINITY);
     if (!Number.isFinite(next)) return;
+    await this.#armFor(next, await this.storage.getAlarm());
+  }
+
+  /** After a commit only what it added can be earlier than the alarm; without an alarm the whole agenda is asked. */
+  async #armAfter(soonest: number): Promise<void> {
     const standing = await this.storage.getAlarm();
+    await (standing === null ? this.arm() : this.#armFor(soonest, standing));
+  }
+
+  async #armFor(next: number, standing: number | null): Promise<void> {
     // What is due since ever (0) is due now: the platform takes no such time.
     if (standing === null || standing > next) await this.storage.setAlarm(Math.max(next, 1));
   }
 
+  /** Never throws: what is committed is done, whatever becomes of the news of it. */
   #flush(): void {
     const hints = this.#hints;
     const events = this.#events;
+    const soonest = this.#soonest;
     this.#hints = [];
     this.#events = [];
-    for (const { queue, message } of dedupe(hints)) {
-      const sent =
-        queue === "commands"
-          ? this.env.COMMANDS.send(message)
-          : queue === "transfers"
-            ? this.env.TRANSFERS.send(message)
-            : this.env.CALLBACKS.send(message);
-      sent.catch((error: unknown) => this.log({ event: "hint.lost", queue, error }));
+    this.#soonest = Number.POSITIVE_INFINITY;
+    for (const hint of dedupe(hints))
+      this.#send(hint).catch((error: unknown) => this.log({ event: "hint.lost", queue: hint.queue, error }));
+    this.#armAfter(soonest).catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
+    try {
+      this.onCommit(events);
+    } catch (error) {
+      this.log({ event: "commit.not_told", error });
     }
-    this.arm().catch((error: unknown) => this.log({ event: "alarm.not_set", error }));
-    this.onCommit(events);
+  }
+
+  async #send({ queue, message }: Hint): Promise<void> {
+    if (queue === "commands") await this.env.COMMANDS.send(message);
+    else if (queue === "transfers") await this.env.TRANSFERS.send(message);
+    else await this.env.CALLBACKS.send(message);
   }
 }
 

@@ -41,13 +41,17 @@ export function insertJob(house: House, record: JobRecord): void {
   tell(house, record, [{ type: "job.accepted" }]);
 }
 
-/** Jobs of a system that the scheduler has to be asked about. */
+/**
+ * Jobs of a system that the scheduler has to be asked about. One whose end it can no longer take back is over for good from
+ * here on. Call inside `house.change`.
+ */
 export function trackedJobs(house: House, system: string): JobRecord[] {
   const now = house.now();
-  return house
+  const live = house
     .rows<{ doc: string }>("SELECT doc FROM jobs WHERE live = 1 AND system = ? ORDER BY id", system)
-    .map(({ doc }) => JSON.parse(doc) as JobRecord)
-    .filter((record) => isTracked(record, now));
+    .map(({ doc }) => JSON.parse(doc) as JobRecord);
+  for (const record of live) if (isEndedJob(record.status) && !isTracked(record, now)) saveJob(house, record);
+  return live.filter((record) => isTracked(record, now));
 }
 
 /** Makes a step true. Call inside `house.change`. */

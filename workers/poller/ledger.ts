@@ -7,7 +7,7 @@ import type { Page, Refusal } from "../../shared/contract/rpc.ts";
 import type { EventType } from "../../shared/contract/states.ts";
 import { fitted } from "../../shared/domain/fit.ts";
 import type { Actor } from "./access.ts";
-import { isFollowed } from "./channels/follows.ts";
+import { isAwaited, isFollowed } from "./channels/follows.ts";
 import type { House } from "./house.ts";
 import { enqueue, type ReceiverRecord } from "./receivers.ts";
 
@@ -39,10 +39,11 @@ export function announce(house: House, { type, subject, data, jobId, only }: Dra
   );
   const isTheirs = ({ systems }: ReceiverRecord) => systems === undefined || isOf(systems, type, system);
   const hears = (record: ReceiverRecord) =>
-    matchesFilter(record.events, type, data as Record<string, unknown>) &&
-    (record.chat === undefined
-      ? isTheirs(record)
-      : isFollowed(house, record.id, jobId) || (record.chat.all && isTheirs(record)));
+    matchesFilter(record.events, type, data as Record<string, unknown>)
+      ? record.chat === undefined
+        ? isTheirs(record)
+        : isFollowed(house, record.id, jobId) || (record.chat.all && isTheirs(record))
+      : record.chat !== undefined && isAwaited(house, record.id, type, subject);
   const receivers = only === undefined ? receiversOf(house, jobId).filter(hears) : [only];
   for (const receiver of receivers) enqueue(house, receiver, sequence);
   house.announced(event);

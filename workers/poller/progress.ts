@@ -36,7 +36,8 @@ export function copyEnded(streams: Streams, effectId: string): void {
   if (transfer === undefined || transfer.status === "copying") return;
   const before = house.moving.get(transfer.id);
   house.moving.delete(transfer.id);
-  if (before === undefined || transfer.status !== "verifying") return;
+  // What goes in one put is stored at once.
+  if (before === undefined || (transfer.status !== "verifying" && transfer.status !== "stored")) return;
   const pace = paced(before, transfer.copiedBytes, house.now());
   pushProgress(streams, transfer.system, frameOf(transfer, pace));
 }

@@ -28,7 +28,10 @@ export async function verify(work: Work<"verify">, firecrest: Firecrest): Promis
 }
 
 /** The site's limit for one command is a few seconds: a large file cannot be hashed there, its size and time still can be told. */
-async function checksum({ system, path }: Work<"verify">, firecrest: Firecrest): Promise<string | undefined> {
+export async function checksum(
+  { system, path }: { system: string; path: string },
+  firecrest: Firecrest,
+): Promise<string | undefined> {
   try {
     return await firecrest.files.checksum(system, path);
   } catch (error) {

@@ -3,6 +3,7 @@
 import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
 import type { MachinePart, SystemView } from "../../shared/contract/connection.ts";
+import { SCRIPT_MAX_BYTES } from "../../shared/contract/job.ts";
 import type { Answer, Doing, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
@@ -51,7 +52,7 @@ export async function reading<T>(
   log: Log,
   connection: string,
   caller: Caller,
-  scope: "jobs:read" | "files:read" | "files:write",
+  scope: "jobs:read" | "jobs:write" | "files:read" | "files:write",
   system: string | undefined,
   work: (firecrest: Firecrest, limits: SiteParameters) => Promise<Answer<T>>,
   doing?: Doing,
@@ -125,6 +126,25 @@ export async function machine(
 export async function logs(...[env, log, connection, caller, jobId, stream, lines]: Parameters<typeof output>) {
   const answer = await output(env, log, connection, caller, jobId, stream, lines);
   return answer.ok ? { ok: true as const, value: shownTail(answer.value, lines) } : answer;
+}
+
+/** A batch script on the site, for submitting its text. */
+export async function script(
+  env: Env,
+  log: Log,
+  connection: string,
+  caller: Caller,
+  system: string,
+  path: string,
+): Promise<Answer<string>> {
+  return reading(env, log, connection, caller, "jobs:write", system, async (firecrest) => {
+    const unusable = checkPath(firecrest.api, "view", path);
+    if (unusable !== undefined)
+      return { ok: false, code: "invalid", errors: [{ field: "/scriptPath", message: unusable }] };
+    const { size } = await firecrest.files.stat(system, path, { dereference: true });
+    if (size > SCRIPT_MAX_BYTES) return { ok: false, code: "too_large", detail: "A script has at most 256 KiB." };
+    return { ok: true, value: await firecrest.files.view(system, path) };
+  });
 }
 
 /**

@@ -13,6 +13,7 @@ const PLACES: readonly { table: string; column: string; where?: string }[] = [
   { table: "hooks", column: "secrets" },
   { table: "receivers", column: "doc" },
   { table: "debts", column: "doc", where: "open = 1" },
+  { table: "forms", column: "sealed" },
   // The answer that holds a subscription's secret, for whoever repeats the request.
   { table: "requests", column: "answer", where: "route LIKE '%/subscriptions'" },
 ];

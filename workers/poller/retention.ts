@@ -7,8 +7,6 @@ const DAY_MS = 24 * 3_600_000;
 const KEEP_RECORDS_MS = 90 * DAY_MS;
 const KEEP_EVENTS_MS = 30 * DAY_MS;
 const KEEP_INBOUND_MS = 7 * DAY_MS;
-/** Ids of inbound messages live longer than any sender redelivers; what they made is found by its idempotency key after that. */
-const KEEP_MESSAGES_MS = 30 * DAY_MS;
 const KEEP_AUDIT_MS = 365 * DAY_MS;
 const EVERY_MS = 6 * 3_600_000;
 
@@ -33,8 +31,8 @@ export function retire(house: House): void {
     now - KEEP_INBOUND_MS,
   );
   house.run("DELETE FROM hook_versions WHERE replaced_at < ?", now - KEEP_INBOUND_MS);
-  house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_MESSAGES_MS);
-  // As long as what they made.
+  // By these a repeated request is known: kept as long as what they made.
+  house.run("DELETE FROM inbound WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM requests WHERE at < ?", now - KEEP_RECORDS_MS);
   house.run("DELETE FROM audit WHERE at < ?", now - KEEP_AUDIT_MS);
   house.run("DELETE FROM dead WHERE at < ?", events);

@@ -139,8 +139,11 @@ function staged(
   note(house, record, { handle }, house.now() + STAGING_DEADLINE_MS);
   const hopeless = transfer.pieces === undefined ? cannotProve(transfer, size) : undefined;
   if (hopeless !== undefined) failTransfer(house, transfer, "not_provable", hopeless);
-  else if (transfer.status === "staging" && transfer.pieces === undefined)
-    applyTransfer(house, { record: { ...transfer, size, mtime, changedAt: house.now() }, announce: [], changed: true });
+  else if (transfer.status === "staging" && transfer.pieces === undefined) {
+    const { sha256: siteSha256 } = outcome;
+    const facts = { size, mtime, ...(siteSha256 === undefined ? {} : { siteSha256 }) };
+    applyTransfer(house, { record: { ...transfer, ...facts, changedAt: house.now() }, announce: [], changed: true });
+  }
   house.due("handles", "", house.now() + 300, true);
 }
 

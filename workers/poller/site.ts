@@ -2,7 +2,7 @@
  * The site behind a connection: its settings, its token, its budget, and clients made of them. Everything that this
  * connection sends to FirecREST passes the one budget kept here.
  */
-import type { ConnectionRequest, ObjectRules } from "../../shared/contract/connection.ts";
+import type { ConnectionRequest, JobLimits, ObjectRules } from "../../shared/contract/connection.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
 import { createFirecrest } from "../../shared/firecrest/client.ts";
@@ -26,6 +26,7 @@ export interface SiteConfig {
   account?: string;
   storageOrigins?: string[];
   objects?: ObjectRules;
+  limits?: JobLimits;
   createdAt: number;
 }
 
@@ -44,8 +45,9 @@ export class Site {
   readonly #house: House;
   readonly #seal: Seal;
   readonly #egress: Egress;
+  readonly #read = new Map<string, { text: string; value: unknown }>();
   #budget: Budget | undefined;
-  #token: { config: string; source: (renew?: boolean) => Promise<string> } | undefined;
+  #token: { sealed: string; source: (renew?: boolean) => Promise<string> } | undefined;
 
   constructor(house: House, seal: Seal, egress: Egress) {
     this.#house = house;
@@ -54,9 +56,20 @@ export class Site {
   }
 
   config(): SiteConfig {
-    const text = this.#house.meta("site");
-    if (text === undefined) throw new Error("the connection has no site");
-    return JSON.parse(text) as SiteConfig;
+    const config = this.#parsed<SiteConfig>("site");
+    if (config === undefined) throw new Error("the connection has no site");
+    return config;
+  }
+
+  /** Read anew each time, since others write it, and parsed only when it has changed. */
+  #parsed<T>(key: string): T | undefined {
+    const text = this.#house.meta(key);
+    if (text === undefined) return undefined;
+    const kept = this.#read.get(key);
+    if (kept?.text === text) return kept.value as T;
+    const value: unknown = JSON.parse(text);
+    this.#read.set(key, { text, value });
+    return value as T;
   }
 
   /** The site's first staged link tells where its object store is; every later link must lead there too. */
@@ -68,8 +81,7 @@ export class Site {
   }
 
   facts(): SiteFacts | undefined {
-    const text = this.#house.meta("facts");
-    return text === undefined ? undefined : (JSON.parse(text) as SiteFacts);
+    return this.#parsed<SiteFacts>("facts");
   }
 
   /** Forgets what was derived from older settings. */
@@ -121,19 +133,19 @@ export class Site {
 
   /** A bearer token with at least a minute left. One fetch serves all callers; it outlives the object sealed in KV. */
   async token(renew = false): Promise<string> {
-    const text = this.#house.meta("site") ?? "";
-    if (this.#token?.config !== text) {
-      const credential = await this.#credential();
-      // Another caller may have been first while the credential was opened: then its source is the one that counts.
-      if (this.#token?.config !== text) this.#token = { config: text, source: this.#source(credential) };
+    for (;;) {
+      const sealed = this.#house.meta("credential");
+      if (sealed === undefined) throw new Error("the connection has no credential");
+      if (this.#token?.sealed === sealed) return this.#token.source(renew);
+      const credential = await this.#credential(sealed);
+      // While it was opened another one may have been saved, or another caller may have been first.
+      if (this.#house.meta("credential") === sealed && this.#token?.sealed !== sealed)
+        this.#token = { sealed, source: this.#source(credential, sealed) };
     }
-    return this.#token.source(renew);
   }
 
-  async #credential(): Promise<Credential> {
+  async #credential(sealed: string): Promise<Credential> {
     const { auth } = this.config();
-    const sealed = this.#house.meta("credential");
-    if (sealed === undefined) throw new Error("the connection has no credential");
     const secret = await this.#seal.open(sealed, {
       purpose: "credential",
       connection: this.#house.name,
@@ -149,9 +161,13 @@ export class Site {
     };
   }
 
-  #source(credential: Credential): (renew?: boolean) => Promise<string> {
+  /**
+   * A kept token opens only with the credential that it was made with, known by the tag of its sealing: one that is written
+   * late, or read from an old copy, is never used with the next credential, whose site may be somebody else's.
+   */
+  #source(credential: Credential, sealed: string): (renew?: boolean) => Promise<string> {
     const house = this.#house;
-    const binding = { purpose: "token", connection: house.name, id: "token" };
+    const binding = { purpose: "token", connection: house.name, id: sealed.slice(sealed.lastIndexOf(".") + 1) };
     const key = `token/${house.name}`;
     return createTokenSource({
       credential,
@@ -262,6 +278,7 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
     createdAt: now,
     ...(request.account === undefined ? {} : { account: request.account }),
     ...(request.objects === undefined ? {} : { objects: request.objects }),
+    ...(request.limits === undefined ? {} : { limits: request.limits }),
     ...(request.storageOrigins === undefined
       ? {}
       : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),

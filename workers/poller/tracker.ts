@@ -42,7 +42,7 @@ import * as subscriptions from "./subscriptions.ts";
 import * as transfers from "./transfers.ts";
 import * as watching from "./watching.ts";
 
-type Options = { idempotency?: Idempotency; origin: Origin; chat?: Omit<ChatTarget, "jobId"> };
+type Options = { idempotency?: Idempotency; origin: Origin; chat?: Pick<ChatTarget, "place" | "platform"> };
 
 type Upload = Parameters<TrackerWork["copyStarted"]>[1];
 const OVER = { go: false, why: "over" } as const;
@@ -237,7 +237,10 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   async beginBytes(effect: string) {
-    return this.#rooms.exists() ? bytes.beginBytes(this.#rooms.desk, effect) : OVER;
+    if (!this.#rooms.exists()) return OVER;
+    const begun = await bytes.beginBytes(this.#rooms.desk, effect);
+    if (begun.go) copyMoved(this.#rooms.streams, effect);
+    return begun;
   }
 
   async copyStarted(effect: string, upload: Upload) {

@@ -8,11 +8,13 @@ import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { lostArchive } from "./archives.ts";
+import { overdueBytes } from "./bytes.ts";
 import { beginCensus } from "./census.ts";
-import { effect, hintAt, move } from "./effects.ts";
+import { effect, hintAt } from "./effects.ts";
 import { errandLooked, errandName } from "./errands.ts";
 import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
+import type { AgendaKind } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
 import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
@@ -20,14 +22,15 @@ import { beginRound } from "./rounds.ts";
 import { overdue, stagingLooked } from "./settle.ts";
 import { looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
-import { isUpEffect, overdueUp } from "./up-bytes.ts";
 import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
+/** What failed by itself, not because of the site, is tried again after this long. */
+const BROKEN_AGAIN_MS = 5 * 60_000;
 
 interface Due {
-  kind: string;
+  kind: AgendaKind;
   subject: string;
 }
 
@@ -43,8 +46,20 @@ export interface Look {
  */
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
-  const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendTo(desk, item) ?? []));
-  await Promise.all(looks.map(({ what, look }) => guarded(desk, what, look)));
+  const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendAlone(desk, item) ?? []));
+  const ends = await Promise.allSettled(looks.map(({ what, look }) => guarded(desk, what, look)));
+  const broken = ends.find((end) => end.status === "rejected");
+  if (broken !== undefined) throw broken.reason;
+}
+
+/** One entry that cannot be attended to is put off: it must not hold up all others for ever. Call inside `house.change`. */
+function attendAlone(desk: Desk, item: Due): Look | undefined {
+  const { house } = desk;
+  const attended = house.attempt(() => attendTo(desk, item));
+  if (attended.ok) return attended.value;
+  house.due(item.kind, item.subject, house.now() + BROKEN_AGAIN_MS);
+  house.log({ event: "agenda.item_failed", ...item, error: attended.error });
+  return undefined;
 }
 
 async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
@@ -99,8 +114,7 @@ function attendEffect(desk: Desk, id: string): Look | undefined {
   else if (record === undefined || record.state === "done" || record.state === "refused") house.notDue("effect", id);
   else if (record.state === "planned") hintAt(house, record);
   else if (record.state === "sent" && house.now() >= (record.deadline ?? 0)) {
-    if (isUpEffect(record.kind)) overdueUp(house, record);
-    else if (isByteEffect(record.kind)) move(house, record, "planned", { dueAt: house.now() });
+    if (isByteEffect(record.kind)) overdueBytes(house, record);
     else overdue(house, record);
   }
   return undefined;

@@ -161,7 +161,7 @@ export function startDownload(house: House, record: TransferRecord, api: Api): T
 /** Plans a staging: the debt opens in the same transaction. */
 export function planStaging(house: House, record: TransferRecord, delayMs = 0): TransferRecord {
   leaveErrand(house, record);
-  const { sha256: _h, upload: _u, errand: _e, recopied: _r, pieces: _p, ...clean } = record;
+  const { sha256: _h, siteSha256: _s, upload: _u, errand: _e, recopied: _r, pieces: _p, ...clean } = record;
   return openStaging(house, { ...clean, copiedBytes: 0 }, delayMs);
 }
 

@@ -3,12 +3,12 @@
 import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
-import { DEADLINE_MS, type EffectKind, retryDelayMs } from "../../shared/domain/effect.ts";
+import { DEADLINE_MS, type EffectKind } from "../../shared/domain/effect.ts";
 import { HASH_MAX_BYTES } from "../../shared/domain/proof.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { fetchMaxBytes, wantsHash } from "../../shared/domain/upload.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, hintAt, move, note } from "./effects.ts";
+import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, tryAgain } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import { openForm, sealedForm } from "./forms.ts";
 import type { House } from "./house.ts";
@@ -19,9 +19,9 @@ import { again, discardSpool, payUpload, place, sourceGone } from "./uploads.ts"
 const SEGMENT_MS = 45_000;
 /** Links of parts that one invocation is given at most. */
 const PARTS_AT_ONCE = 500;
-const MAX_ATTEMPTS = 60;
+const MAX_FAILURES = 60;
 /** Somebody else's server: about ten minutes of trying. */
-const FETCH_ATTEMPTS = 8;
+const FETCH_FAILURES = 8;
 
 const UP_EFFECTS: readonly EffectKind[] = ["inspect", "fetch", "send", "discard"];
 export const isUpEffect = (kind: EffectKind): boolean => UP_EFFECTS.includes(kind);
@@ -177,7 +177,7 @@ export function partsSent(house: House, id: string, parts: PartDone[]): { go: bo
       announce: [],
       changed: parts.length > 0,
     });
-    note(house, record, {}, house.now() + DEADLINE_MS[record.kind]);
+    note(house, record, parts.length > 0 ? { failures: 0 } : {}, house.now() + DEADLINE_MS[record.kind]);
     return { go: true };
   });
 }
@@ -248,15 +248,14 @@ function failed(
 ): void {
   house.log({ event: "bytes.failed", effect: record.id, transfer: transfer.id, why, detail });
   const refuse = () => void move(house, record, "refused", { doc: { lastError: detail } });
-  const isPatient = record.attempt < (record.kind === "fetch" ? FETCH_ATTEMPTS : MAX_ATTEMPTS);
-  if (why === "later" && isPatient) {
-    if (record.kind === "send" && house.meta("api") === "v1") {
+  if (why === "later" && record.kind === "send" && house.meta("api") === "v1") {
+    if (record.attempt < MAX_FAILURES) {
       sendDoubtful(house, record, detail);
       return;
     }
-    const dueAt = house.now() + retryDelayMs(record.attempt, house.random(), retryAfterSeconds);
-    move(house, record, "planned", { dueAt, doc: { lastError: detail } });
-    return;
+  } else if (why === "later") {
+    const mostFailures = record.kind === "fetch" ? FETCH_FAILURES : MAX_FAILURES;
+    if (tryAgain(house, record, { detail, retryAfterSeconds }, mostFailures)) return;
   }
   if (record.kind === "discard") {
     refuse();
@@ -275,9 +274,7 @@ function failed(
 /** The invocation was never heard of again. */
 export function overdueUp(house: House, record: EffectRecord): void {
   const transfer = transferRecord(house, record.subject);
-  if (transfer !== undefined && record.kind !== "discard" && isEndedTransfer(transfer.status))
-    afterTheEnd(house, record, transfer);
-  else if (record.kind === "send" && house.meta("api") === "v1")
-    sendDoubtful(house, record, "The Worker that sent the file was lost.");
-  else move(house, record, "planned", { dueAt: house.now() });
+  if (transfer === undefined) move(house, record, "refused");
+  else if (record.kind !== "discard" && isEndedTransfer(transfer.status)) afterTheEnd(house, record, transfer);
+  else failed(house, record, transfer, { kind: "failed", why: "later", detail: LOST_WORKER });
 }

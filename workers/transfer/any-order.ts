@@ -6,28 +6,27 @@ import { retried } from "./patience.ts";
 import { isOver, partDone, type Session, timed } from "./session.ts";
 import type { OpenRead } from "./source.ts";
 import { BodyReader, Hash, storeStraight, storeThroughHashes } from "./stream.ts";
-
-/** A Worker may have six connections that wait for an answer; a stored part holds one until its last byte is in. */
-const LANES = 3;
+import { PARTS_AT_ONCE } from "./turns.ts";
 
 /** Copies the missing parts; `first` is an open read of the first of them. True when all are stored, false = segment over. */
 export async function copyInAnyOrder(session: Session, missing: readonly Part[], first: OpenRead): Promise<boolean> {
+  const { turns, stop } = session;
   const queue = missing.values();
   let left = missing.length;
-  const lane = async (ready?: OpenRead) => {
-    let opened = ready;
+  const lane = async (opened?: OpenRead) => {
+    let ready = opened;
     for (const part of queue) {
-      session.ledger.add(await storePart(session, part, opened));
-      opened = undefined;
+      session.ledger.add(await turns.take(stop.signal, () => storePart(session, part, ready)));
+      ready = undefined;
       left -= 1;
       if (isOver(session, session.work.segmentMs)) return;
     }
   };
-  const lanes = Array.from({ length: LANES }, (_, i) => lane(i === 0 ? first : undefined));
+  const lanes = Array.from({ length: PARTS_AT_ONCE }, (_, i) => lane(i === 0 ? first : undefined));
   try {
     await Promise.all(lanes);
   } catch (error) {
-    session.stop.abort(error);
+    stop.abort(error);
     await Promise.allSettled(lanes);
     throw error;
   }

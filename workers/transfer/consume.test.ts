@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { partBytesFor } from "../../shared/contract/cut.ts";
 import type { ByteWork, TrackerWork } from "../../shared/contract/work.ts";
 import { type ConsumerDeps, consume } from "./consume.ts";
 import type { FetchStaged } from "./source.ts";
@@ -6,6 +7,7 @@ import { MemoryBucket } from "./testing/bucket.ts";
 import { HeldClock, installWorkerStreams } from "./testing/runtime.ts";
 import { stagedFile } from "./testing/store.ts";
 import { MemoryTracker } from "./testing/tracker.ts";
+import { Turns } from "./turns.ts";
 
 beforeAll(installWorkerStreams);
 
@@ -43,7 +45,9 @@ async function consumed(tracker: TrackerWork, body: unknown = { v: 1, ...IDS }, 
       open: unreachable,
     },
     trackerOf: () => tracker,
+    partBytesFor,
     clock: new HeldClock(5_001),
+    turns: new Turns(),
     log: (line) => void lines.push(line),
   };
   const message = {

@@ -7,10 +7,11 @@ import { TransferMessage } from "../../shared/contract/queue.ts";
 import type { ByteOutcome, ByteWork, CopyWork, TrackerWork } from "../../shared/contract/work.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Log } from "../../shared/log.ts";
-import { type CopyReport, copy } from "./copy.ts";
+import { type CopyDeps, type CopyReport, copy } from "./copy.ts";
 import { asFailure, TrackerLost } from "./failure.ts";
 import { abort, complete, putEmpty } from "./finish.ts";
 import type { Clock } from "./patience.ts";
+import type { Turns } from "./turns.ts";
 import { up } from "./up.ts";
 
 export interface ConsumerDeps {
@@ -18,7 +19,10 @@ export interface ConsumerDeps {
   egress: Pick<Egress, "stream" | "open">;
   /** A fresh stub: one that has thrown stays broken. */
   trackerOf(connection: string): TrackerWork;
+  partBytesFor: CopyDeps["partBytesFor"];
   clock: Clock;
+  /** Of the invocation: whatever it works on shares them. */
+  turns: Turns;
   log: Log;
 }
 

@@ -1,16 +1,21 @@
-/** One segment of a copy: staged file → parts of an R2 multipart upload. Nothing appears under the key before `complete`. */
-import { MAX_OBJECT_BYTES, partBytesFor } from "../../shared/contract/cut.ts";
+/**
+ * One segment of a copy: staged file → parts of an R2 multipart upload, of which nothing appears under the key before
+ * `complete`; or, in one put, the object itself.
+ */
+import { MAX_OBJECT_BYTES } from "../../shared/contract/cut.ts";
 import type { ByteOutcome, CopyWork, PartDone } from "../../shared/contract/work.ts";
 import { copyInAnyOrder } from "./any-order.ts";
 import { CopyFailure, Stopped } from "./failure.ts";
 import { objectOptions } from "./finish.ts";
 import { copyInOrder } from "./in-order.ts";
 import type { Ledger } from "./ledger.ts";
+import { copyInOnePut } from "./one-put.ts";
 import { missingParts, type Part } from "./parts.ts";
 import { type Clock, retried } from "./patience.ts";
 import { runSegment, type SegmentResult } from "./segment.ts";
 import type { Session } from "./session.ts";
 import { type FetchStaged, holds, type OpenRead, type Place, type Range, StagedFile } from "./source.ts";
+import type { Turns } from "./turns.ts";
 
 type Upload = NonNullable<CopyWork["upload"]>;
 
@@ -21,26 +26,33 @@ export interface CopyReport {
 }
 
 export interface CopyDeps {
-  bucket: Pick<R2Bucket, "createMultipartUpload" | "resumeMultipartUpload">;
+  bucket: Pick<R2Bucket, "createMultipartUpload" | "resumeMultipartUpload" | "put" | "head">;
+  /** How large the parts of a file are. */
+  partBytesFor(totalBytes: number): number;
   fetch: FetchStaged;
   clock: Clock;
+  turns: Turns;
   report: CopyReport;
 }
 
-/** Copies until all parts are stored, the segment is over, or something ends it. Throws `TrackerLost` and nothing else. */
+/** Copies until all of it is stored, the segment is over, or something ends it. Throws `TrackerLost` and nothing else. */
 export const copy = (work: CopyWork, deps: CopyDeps): Promise<SegmentResult> =>
   runSegment({ clock: deps.clock, partsDone: deps.report.partsDone }, (ledger, stop) =>
     segment(work, deps, ledger, stop),
   );
 
 async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: AbortController): Promise<ByteOutcome> {
-  const { clock } = deps;
+  const { clock, turns } = deps;
   const startedAt = clock.now();
   const totalBytes = work.upload?.totalBytes ?? work.expectedBytes;
   if (totalBytes === 0) throw new CopyFailure("never", "an empty file has no parts to copy");
   if (totalBytes > MAX_OBJECT_BYTES) throw new CopyFailure("never", "the file is larger than R2's largest object");
 
-  const cut = { partBytes: work.upload?.partBytes ?? partBytesFor(totalBytes), totalBytes };
+  const { whole, upload, piece } = work;
+  const cut = { partBytes: upload?.partBytes ?? deps.partBytesFor(totalBytes), totalBytes };
+  if (whole !== undefined && upload === undefined && piece === undefined && totalBytes <= cut.partBytes)
+    return copyInOnePut({ ...work, whole }, deps, stop.signal);
+
   const place = work.piece ?? { from: 0, bytes: totalBytes };
   const missing = missingParts(cut, work.parts).filter((part) => holds(place, part));
   if (missing[0] === undefined && work.mode === "parts") return { kind: "copied", totalBytes };
@@ -56,7 +68,7 @@ async function segment(work: CopyWork, deps: CopyDeps, ledger: Ledger, stop: Abo
           ...cut,
           ...(work.piece === undefined && file.etag !== undefined && { sourceEtag: file.etag }),
         });
-    const session: Session = { work, file, cut, store, stored: work.parts, ledger, clock, stop, startedAt };
+    const session: Session = { work, file, cut, store, stored: work.parts, ledger, clock, turns, stop, startedAt };
     return await run(session, missing, first);
   } finally {
     first.end();

@@ -40,6 +40,10 @@ export class TrackerLost extends Error {
 /** R2 ends its messages with its error code: `uploadPart: The specified multipart upload does not exist. (10024)`. */
 const R2_CODE = /\((\d{5,6})\)\s*$/;
 
+/** R2 has stored nothing, because the bytes do not hash to what was said. */
+export const isDigestRefusal = (error: unknown): boolean =>
+  error instanceof Error && R2_CODE.exec(error.message)?.[1] === "10037";
+
 /** R2 codes that trying again cannot mend. Part or upload unknown: everything has to be sent again. */
 const R2_FINAL: Record<string, Failed["why"]> = {
   "10024": "upload_gone",

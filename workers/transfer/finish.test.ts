@@ -100,12 +100,29 @@ describe("complete", () => {
   });
 });
 
+const abortion = (changes = {}) => ({
+  kind: "abort" as const,
+  transfer: "tr_1",
+  objectKey: KEY,
+  uploadId,
+  isUnwanted: true,
+  ...changes,
+});
+
 describe("abort", () => {
   it("removes the upload, and is content when it is gone already", async () => {
-    const work = { kind: "abort" as const, transfer: "tr_1", objectKey: KEY, uploadId };
-    expect(await abort(work, bucket.asBucket())).toEqual({ kind: "aborted" });
+    expect(await abort(abortion(), bucket.asBucket())).toEqual({ kind: "aborted" });
     expect(bucket.uploads.size).toBe(0);
-    expect(await abort(work, bucket.asBucket())).toEqual({ kind: "aborted" });
+    expect(await abort(abortion(), bucket.asBucket())).toEqual({ kind: "aborted" });
+  });
+
+  it("removes the object of a transfer that nobody wants any more, and nobody else's", async () => {
+    await complete(completion(), bucket.asBucket());
+    await abort(abortion({ isUnwanted: false }), bucket.asBucket());
+    await abort(abortion({ transfer: "tr_2" }), bucket.asBucket());
+    expect(bucket.objects.get(KEY)?.bytes.toString()).toBe("abc");
+    await abort(abortion(), bucket.asBucket());
+    expect(bucket.objects.has(KEY)).toBe(false);
   });
 });
 

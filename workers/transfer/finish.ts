@@ -37,24 +37,55 @@ const partsMade = (etag: string): number | undefined => {
   return count === undefined ? undefined : Number(count);
 };
 
-/** Removes an unfinished upload with its parts. An upload that R2 does not know counts as removed. */
+/**
+ * Removes an unfinished upload with its parts, and the object of a transfer that nobody wants any more: an invocation may have
+ * made it that had not heard of the end. What R2 does not know counts as removed.
+ */
 export async function abort(work: WorkOf<"abort">, bucket: R2Bucket): Promise<ByteOutcome> {
-  try {
-    await bucket.resumeMultipartUpload(work.objectKey, work.uploadId).abort();
-  } catch (error) {
-    if (asFailure(error).why !== "upload_gone") throw error;
-  }
+  const { objectKey, uploadId, transfer, isUnwanted } = work;
+  if (uploadId !== undefined) await forgetUpload(bucket, objectKey, uploadId);
+  const there = isUnwanted ? await bucket.head(objectKey) : null;
+  if (there?.customMetadata?.transferId === transfer) await bucket.delete(objectKey);
   return { kind: "aborted" };
 }
 
+/** Gives an upload back to R2. One that R2 does not know counts as given back. */
+export async function forgetUpload(bucket: R2Bucket, objectKey: string, uploadId: string): Promise<void> {
+  try {
+    await bucket.resumeMultipartUpload(objectKey, uploadId).abort();
+  } catch (error) {
+    if (asFailure(error).why !== "upload_gone") throw error;
+  }
+}
+
 /** Makes an empty object. */
-export async function putEmpty(work: WorkOf<"put_empty">, bucket: R2Bucket): Promise<ByteOutcome> {
-  const options = objectOptions(work.transfer, work.metadata);
-  const onlyIf = new Headers(work.overwrite ? {} : { "if-none-match": "*" });
-  const object = await bucket.put(work.objectKey, "", { ...options, onlyIf });
+export const putEmpty = (work: WorkOf<"put_empty">, bucket: R2Bucket): Promise<ByteOutcome> =>
+  putWhole({ ...work, bytes: 0 }, "", bucket);
+
+interface Whole {
+  transfer: string;
+  objectKey: string;
+  bytes: number;
+  overwrite: boolean;
+  metadata: Record<string, string>;
+  /** R2 stores the object only if its bytes have this hash. */
+  sha256?: string;
+}
+
+/** Makes an object in one step, which R2 takes whole or not at all. Doing it twice answers the same twice. */
+export async function putWhole(
+  { transfer, objectKey, bytes, overwrite, metadata, sha256 }: Whole,
+  value: ReadableStream<Uint8Array> | string,
+  bucket: Pick<R2Bucket, "put" | "head">,
+): Promise<ByteOutcome> {
+  const object = await bucket.put(objectKey, value, {
+    ...objectOptions(transfer, metadata),
+    onlyIf: new Headers(overwrite ? {} : { "if-none-match": "*" }),
+    ...(sha256 !== undefined && { sha256 }),
+  });
   if (object !== null) return completed(object);
-  const there = await bucket.head(work.objectKey);
-  if (there !== null && isOurs(there, work, 0)) return completed(there);
+  const there = await bucket.head(objectKey);
+  if (there !== null && isOurs(there, { transfer }, bytes)) return completed(there);
   throw alreadyThere();
 }
 

@@ -23,7 +23,7 @@ export async function copyInOrder(session: Session, first: OpenRead): Promise<In
   return retried(session.clock, session.stop.signal, async (attempt) => {
     const source = new OrderedReader(session, attempt === 1 ? first : undefined);
     try {
-      return await onePass(session, source, stored, attempt);
+      return await session.turns.take(session.stop.signal, () => onePass(session, source, stored, attempt));
     } finally {
       source.end();
     }

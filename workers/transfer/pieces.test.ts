@@ -1,10 +1,12 @@
 /** Files that come in pieces: each link leads to one of them, and all parts end up in one object. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { partBytesFor } from "../../shared/contract/cut.ts";
 import type { CopyWork } from "../../shared/contract/work.ts";
 import { copy } from "./copy.ts";
 import { installWorkerStreams } from "./testing/runtime.ts";
 import { type StoreHabits, stagedFile } from "./testing/store.ts";
 import { content, Transfer } from "./testing/transfer.ts";
+import { Turns } from "./turns.ts";
 
 beforeAll(installWorkerStreams);
 
@@ -30,7 +32,8 @@ async function start() {
       started: (upload: NonNullable<CopyWork["upload"]>) => tracker.copyStarted("eff", upload),
       partsDone: (parts: Parameters<typeof tracker.partsDone>[1]) => tracker.partsDone("eff", parts),
     };
-    return (await copy(work, { bucket: bucket.asBucket(), fetch: store.fetch, clock, report })).outcome;
+    const deps = { bucket: bucket.asBucket(), fetch: store.fetch, clock, report, partBytesFor, turns: new Turns() };
+    return (await copy(work, deps)).outcome;
   };
   return { transfer, piece };
 }

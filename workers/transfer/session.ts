@@ -6,6 +6,7 @@ import { type Cut, type Part, partTimeoutMs } from "./parts.ts";
 import { type Clock, within } from "./patience.ts";
 import type { StagedFile } from "./source.ts";
 import type { PartStore } from "./stream.ts";
+import type { Turns } from "./turns.ts";
 
 export interface Session {
   work: Pick<CopyWork, "mode" | "hashParts" | "segmentMs">;
@@ -16,6 +17,7 @@ export interface Session {
   stored: readonly { n: number }[];
   ledger: Ledger;
   clock: Clock;
+  turns: Turns;
   /** Aborted by a cancel, a lost Tracker, or the first failure that ends the segment. */
   stop: AbortController;
   /** ms since the epoch. */

@@ -5,19 +5,18 @@ import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { CopyFailure } from "./failure.ts";
 import { type Part, partsOf, partTimeoutMs } from "./parts.ts";
 import { retried } from "./patience.ts";
+import { PARTS_AT_ONCE } from "./turns.ts";
 import { arrivedPart, type UpSession } from "./up.ts";
 import { judge } from "./up-form.ts";
 import { openSource } from "./up-source.ts";
 
 type PartsWork = Extract<UpWork, { kind: "send_parts" }>;
 
-/** A part holds one connection for what is read and one for what is sent; a Worker has six that wait. */
-const LANES = 3;
 /** Longer answers hold nothing that we need. */
 const MAX_ANSWER_CHARS = 16_384;
 
 export async function sendParts(work: PartsWork, session: UpSession): Promise<ByteOutcome> {
-  const { clock, ledger, stop } = session;
+  const { clock, ledger, stop, turns } = session;
   const cut = { partBytes: work.partBytes, totalBytes: work.source.bytes };
   const parts = new Map(partsOf(cut).map((part) => [part.n, part]));
   const arrived = new Map(work.parts.map(({ n, etag }) => [n, etag]));
@@ -27,13 +26,14 @@ export async function sendParts(work: PartsWork, session: UpSession): Promise<By
     for (const { n, url } of queue) {
       const part = parts.get(n);
       if (part === undefined) continue;
-      const etag = await retried(clock, stop.signal, (attempt) => sendPart(work, part, url, attempt, session));
+      const send = () => retried(clock, stop.signal, (attempt) => sendPart(work, part, url, attempt, session));
+      const etag = await turns.take(stop.signal, send);
       arrived.set(n, etag);
       ledger.add(arrivedPart(n, etag, part.bytes));
       if (clock.now() - startedAt >= work.segmentMs) return;
     }
   };
-  const lanes = Array.from({ length: LANES }, lane);
+  const lanes = Array.from({ length: PARTS_AT_ONCE }, lane);
   try {
     await Promise.all(lanes);
   } catch (error) {

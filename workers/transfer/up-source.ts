@@ -3,8 +3,8 @@
 import type { UpSource, UpWork } from "../../shared/contract/up.ts";
 import type { ByteOutcome } from "../../shared/contract/work.ts";
 import { MAX_REDIRECTS } from "../../shared/egress/egress.ts";
-import { asFailure, CopyFailure, Stopped } from "./failure.ts";
-import { objectOptions } from "./finish.ts";
+import { CopyFailure, Stopped } from "./failure.ts";
+import { forgetUpload, objectOptions } from "./finish.ts";
 import { type Range, wholeNumber } from "./source.ts";
 import { BodyReader, Hash, pump } from "./stream.ts";
 import type { UpSession } from "./up.ts";
@@ -56,7 +56,7 @@ export async function openSource(
  */
 export async function fetchSource(work: WorkOf<"fetch">, session: UpSession): Promise<ByteOutcome> {
   const { bucket, stop, egress, report } = session;
-  if (work.staleUploadId !== undefined) await forget(bucket, work.objectKey, work.staleUploadId);
+  if (work.staleUploadId !== undefined) await forgetUpload(bucket, work.objectKey, work.staleUploadId);
   const response = await egress.open(
     work.url,
     { headers: { "accept-encoding": "identity" }, signal: stop.signal },
@@ -167,15 +167,7 @@ class Pieces {
 
 /** Removes what was made for one upload. What is not there counts as removed. */
 export async function discard(work: WorkOf<"discard">, bucket: R2Bucket): Promise<ByteOutcome> {
-  if (work.uploadId !== undefined) await forget(bucket, work.objectKey, work.uploadId);
+  if (work.uploadId !== undefined) await forgetUpload(bucket, work.objectKey, work.uploadId);
   await bucket.delete(work.objectKey);
   return { kind: "discarded" };
-}
-
-async function forget(bucket: R2Bucket, objectKey: string, uploadId: string): Promise<void> {
-  try {
-    await bucket.resumeMultipartUpload(objectKey, uploadId).abort();
-  } catch (error) {
-    if (asFailure(error).why !== "upload_gone") throw error;
-  }
 }

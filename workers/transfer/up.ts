@@ -7,6 +7,7 @@ import type { CopyReport } from "./copy.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Clock } from "./patience.ts";
 import { runSegment, type SegmentResult } from "./segment.ts";
+import type { Turns } from "./turns.ts";
 import { sendForm } from "./up-form.ts";
 import { sendParts } from "./up-parts.ts";
 import { discard, fetchSource, inspect } from "./up-source.ts";
@@ -15,6 +16,7 @@ export interface UpDeps {
   bucket: R2Bucket;
   egress: Pick<Egress, "stream" | "open">;
   clock: Clock;
+  turns: Turns;
   report: CopyReport;
 }
 
@@ -33,13 +35,14 @@ export const up = (work: UpWork, deps: UpDeps): Promise<SegmentResult> =>
   );
 
 function perform(work: UpWork, session: UpSession): Promise<ByteOutcome> {
+  const inTurn = (task: () => Promise<ByteOutcome>) => session.turns.take(session.stop.signal, task);
   switch (work.kind) {
     case "inspect":
-      return inspect(work, session);
+      return inTurn(() => inspect(work, session));
     case "fetch":
-      return fetchSource(work, session);
+      return inTurn(() => fetchSource(work, session));
     case "send_form":
-      return sendForm(work, session);
+      return inTurn(() => sendForm(work, session));
     case "send_parts":
       return sendParts(work, session);
     case "discard":

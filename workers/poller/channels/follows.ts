@@ -17,7 +17,7 @@ const placeKey = (platform: string, place: ChatPlace): string =>
   `${platform}/${place.workspace}/${"channel" in place ? `channel/${place.channel}` : `user/${place.user}`}`;
 
 /**
- * Has a channel show a job, from its newest state on; without a job, everything that the actor may see. The same again changes
+ * Has a channel show a job, from its newest state on, or the end of a transfer; without either, everything that the actor may see. The same again changes
  * nothing. A channel that was switched off starts afresh.
  */
 export function followInChat(
@@ -28,12 +28,13 @@ export function followInChat(
   events?: string[],
 ): ReceiverRecord {
   return house.change((): ReceiverRecord => {
-    const { place, platform, jobId } = target;
+    const { place, platform, jobId, transferId } = target;
+    const subject = jobId === undefined ? transferId && `transfers/${transferId}` : `jobs/${jobId}`;
     const key = placeKey(platform, place);
     const known = house.row<{ receiver: string }>("SELECT receiver FROM chat_channels WHERE place = ?", key)?.receiver;
     const before = known === undefined ? undefined : receiver(house, known);
     const id = before?.id ?? house.id("sub");
-    const systems = jobId === undefined ? actor.systems : before?.systems;
+    const systems = subject === undefined ? actor.systems : before?.systems;
     const chat: NonNullable<ReceiverRecord["chat"]> = before?.chat ?? { place, all: false };
     const record: ReceiverRecord = {
       id,
@@ -46,22 +47,25 @@ export function followInChat(
       ...CHAT_LANE,
       status: before?.status === "paused" ? "paused" : "active",
       circuit: before?.status === "active" ? before.circuit : CLOSED,
-      chat: jobId === undefined ? { ...chat, all: true } : chat,
+      chat: subject === undefined ? { ...chat, all: true } : chat,
       ...(systems === undefined ? {} : { systems }),
       ...(before?.notBefore === undefined ? {} : { notBefore: before.notBefore }),
     };
     saveReceiver(house, record);
     house.run("INSERT OR REPLACE INTO chat_channels (place, receiver) VALUES (?, ?)", key, id);
     if (jobId !== undefined) startFollowing(house, record, jobId);
-    audit(house, actor, "chat.follow", jobId === undefined ? `subscriptions/${id}` : `jobs/${jobId}`, origin);
+    if (transferId !== undefined) remember(house, record, transferId);
+    audit(house, actor, "chat.follow", subject ?? `subscriptions/${id}`, origin);
     return record;
   });
 }
 
+/** True for what the channel did not follow yet. In the column `job` transfers stand as well: their ids are other ones. */
+const remember = (house: House, record: ReceiverRecord, id: string): boolean =>
+  house.rows("INSERT OR IGNORE INTO chat_follows (receiver, job) VALUES (?, ?) RETURNING 1", record.id, id).length > 0;
+
 function startFollowing(house: House, record: ReceiverRecord, jobId: string): void {
-  const isNew =
-    house.rows("INSERT OR IGNORE INTO chat_follows (receiver, job) VALUES (?, ?) RETURNING 1", record.id, jobId)
-      .length > 0;
+  const isNew = remember(house, record, jobId);
   const newest = house.row<{ sequence: number }>(
     "SELECT sequence FROM events WHERE subject = ? AND type LIKE 'job.%' AND body IS NOT NULL ORDER BY sequence DESC LIMIT 1",
     `jobs/${jobId}`,
@@ -81,6 +85,11 @@ export const isFollowed = (house: House, receiverId: string, jobId: string | und
   jobId !== undefined &&
   house.row("SELECT 1 FROM chat_follows WHERE receiver = ? AND job = ?", receiverId, jobId) !== undefined;
 
+/** Whether this is the end of a transfer that somebody in this channel started. */
+export const isAwaited = (house: House, receiverId: string, type: string, subject: string): boolean =>
+  /^transfer\.(stored|failed|cancelled)$/.test(type) &&
+  isFollowed(house, receiverId, subject.slice("transfers/".length));
+
 /** What a receiver that is removed leaves behind. Call inside `house.change`. */
 export function forgetChannel(house: House, receiverId: string): void {
   for (const table of ["chat_channels", "chat_follows", "chat_messages"])
@@ -89,6 +98,8 @@ export function forgetChannel(house: House, receiverId: string): void {
 
 /** Keeps no more than the jobs that are kept. Call inside `house.change`. */
 export function retireChat(house: House, before: number): void {
-  house.run("DELETE FROM chat_follows WHERE job NOT IN (SELECT id FROM jobs)");
+  house.run(
+    "DELETE FROM chat_follows WHERE job NOT IN (SELECT id FROM jobs) AND job NOT IN (SELECT id FROM transfers)",
+  );
   house.run("DELETE FROM chat_messages WHERE at < ?", before);
 }

@@ -6,6 +6,7 @@ import type { House } from "../house.ts";
 import { jobRecord } from "../jobs.ts";
 import type { DeliveryRow } from "../lanes.ts";
 import { eventBody } from "../ledger.ts";
+import { type Provided, providedFor } from "../limits.ts";
 import type { ReceiverRecord } from "../receivers.ts";
 import type { Standing } from "./show.ts";
 import { newestBody, noteShown, standings, topicOf } from "./shown.ts";
@@ -19,8 +20,8 @@ export interface ChatLease {
   email?: NonNullable<ReceiverRecord["email"]>;
   /** Of a mail provider: a secret. */
   apiKey?: string;
-  /** What the job had asked for: a better advice needs it. */
-  memoryMiB?: number;
+  /** What the job had asked for, and what it may ask for: a better advice needs it. */
+  provided?: Provided;
 }
 
 export interface ChatReport {
@@ -30,11 +31,11 @@ export interface ChatReport {
 
 export function chatLease(house: House, record: ReceiverRecord, ownBody: string): { body: string; chat: ChatLease } {
   const { id: receiver, chat, email } = record;
-  const memoryMiB = memoryOf(house, JSON.parse(ownBody) as Event);
+  const provided = providedIn(house, JSON.parse(ownBody) as Event);
   const about = {
     receiver,
     ...(email === undefined ? {} : { email }),
-    ...(memoryMiB === undefined ? {} : { memoryMiB }),
+    ...(provided === undefined ? {} : { provided }),
   };
   if (chat === undefined) return { body: ownBody, chat: about };
   const body = newestBody(house, JSON.parse(ownBody) as Event, ownBody);
@@ -42,9 +43,9 @@ export function chatLease(house: House, record: ReceiverRecord, ownBody: string)
   return { body, chat: { ...about, place: chat.place, standing } };
 }
 
-function memoryOf(house: House, { type, subject }: Event): number | undefined {
-  if (!type.startsWith("job.")) return undefined;
-  return jobRecord(house, subject.slice("jobs/".length))?.request?.resources?.memoryMiB;
+function providedIn(house: House, { type, subject }: Event): Provided | undefined {
+  const record = type.startsWith("job.") ? jobRecord(house, subject.slice("jobs/".length)) : undefined;
+  return record && providedFor(house, record);
 }
 
 export function noteChat(house: House, row: DeliveryRow, report: ChatReport): void {

@@ -1,13 +1,13 @@
 /** What the consumer of `callbacks` does with a delivery to people: composes its message, posts it, and says what came of it. */
 import { eventMessage } from "../../../shared/chat/about.ts";
-import type { JobExtras } from "../../../shared/chat/about-job.ts";
-import { bindAction } from "../../../shared/chat/action.ts";
+import { type JobExtras, suggestion } from "../../../shared/chat/about-job.ts";
+import { bindActions } from "../../../shared/chat/action.ts";
 import type { BotApi, Call } from "../../../shared/chat/bot-api.ts";
 import { detailMessage, detailsOf } from "../../../shared/chat/details.ts";
 import { emailRequest, mailOf } from "../../../shared/chat/email.ts";
 import { mattermostWebhookBody } from "../../../shared/chat/mattermost.ts";
 import { mattermostApi } from "../../../shared/chat/mattermost-api.ts";
-import { ACTIONS, type Action, type Message } from "../../../shared/chat/message.ts";
+import type { Link, Message } from "../../../shared/chat/message.ts";
 import { rocketchatBody } from "../../../shared/chat/rocketchat.ts";
 import { slackWebhookBody } from "../../../shared/chat/slack.ts";
 import { slackApi } from "../../../shared/chat/slack-api.ts";
@@ -24,10 +24,12 @@ import type { Now } from "../../../shared/clock.ts";
 import type { ChatBot } from "../../../shared/contract/chat.ts";
 import type { Event } from "../../../shared/contract/event.ts";
 import type { Job } from "../../../shared/contract/job.ts";
+import type { Transfer } from "../../../shared/contract/transfer.ts";
 import type { Egress } from "../../../shared/egress/egress.ts";
 import { EgressError } from "../../../shared/egress/error.ts";
 import { redactText } from "../../../shared/log.ts";
 import { type AttemptVerdict, judgeAttempt } from "../../../shared/webhooks/retry.ts";
+import { resultLink, type SharedResult } from "../chat-shares.ts";
 import type { AttemptReport, Lease } from "../lanes.ts";
 import type { ChatLease } from "./leasing.ts";
 import { MAIN, type Part, show } from "./show.ts";
@@ -48,6 +50,8 @@ export interface OutgoingDeps {
   bot(workspace: string): Promise<ChatBot | undefined>;
   /** Last lines of a job's errors, where they can be had in good time. Never throws. */
   tail(jobId: string): Promise<string | undefined>;
+  /** Links of a day to what this person has fetched. Never throws. */
+  share(person: { workspace: string; user: string }, transferId: string): Promise<SharedResult[]>;
 }
 
 type Facts = Omit<AttemptReport, "delivery" | "attempt" | "at" | "durationMs">;
@@ -138,8 +142,9 @@ const secretsOf = ({ url, chat }: Lease): string[] => [
   ...(chat?.apiKey === undefined ? [] : [chat.apiKey]),
 ];
 
-const extrasOf = ({ memoryMiB }: ChatLease, stderrTail?: string): JobExtras => ({
-  ...(memoryMiB === undefined ? {} : { memoryMiB }),
+const extrasOf = ({ provided }: ChatLease, stderrTail?: string): JobExtras => ({
+  ...(provided?.memoryMiB === undefined ? {} : { memoryMiB: provided.memoryMiB }),
+  ...(provided === undefined ? {} : { limits: provided.limits }),
   ...(stderrTail === undefined ? {} : { stderrTail }),
 });
 
@@ -162,14 +167,16 @@ async function edit(
   const topic = topicOf(event);
   const key = (part: string): string => `${deps.connection}/${receiver}/${topic}/${part}`;
   const isJob = event.type.startsWith("job.");
-  const values = isJob ? await buttonsOf(bot, deps.connection, (event.data as Job).id) : {};
-  const message = eventMessage(event, { ...extrasOf(chat), values });
+  const extras = extrasOf(chat);
+  const job = event.data as Job;
+  const values = isJob ? await bindActions(bot.actionKey, job, suggestion(job, extras)) : {};
+  const links = "user" in place && event.type.startsWith("transfer.") ? await linksOf(event, place, deps) : [];
+  const message = eventMessage(event, { ...extras, values, links });
   const main: Part = { part: MAIN, key: key(MAIN), message, ...standing[MAIN] };
 
   const details: Part[] = [];
   for (const { kind, part } of detailsOf(event)) {
     if (standing[part]?.shown !== undefined) continue;
-    const job = event.data as Job;
     const detail = detailMessage(kind, job, kind === "tail" ? await deps.tail(job.id) : undefined);
     if (detail !== undefined) details.push({ part, key: key(part), message: detail, ...standing[part] });
   }
@@ -178,9 +185,10 @@ async function edit(
   return { ...came, chat: { shown, unsure } };
 }
 
-async function buttonsOf(bot: ChatBot, connection: string, job: string): Promise<Partial<Record<Action, string>>> {
-  const bound = ACTIONS.map(async (act) => [act, await bindAction(bot.actionKey, { connection, job, act })] as const);
-  return Object.fromEntries(await Promise.all(bound));
+/** Of what is stored, for one person's eyes only: in a channel, whoever wants a result asks for a link of their own. */
+async function linksOf(event: Event, person: { workspace: string; user: string }, deps: OutgoingDeps): Promise<Link[]> {
+  const shared = await deps.share(person, (event.data as Transfer).id);
+  return shared.map((one) => resultLink(deps.publicUrl ?? "", one));
 }
 
 function apiOf(bot: ChatBot, workspace: string, deps: OutgoingDeps, startedAt: number): BotApi {

@@ -4,8 +4,9 @@
  */
 
 import { sha256Hex } from "../../../shared/bytes.ts";
-import { actionsOf, jobMessage } from "../../../shared/chat/about-job.ts";
-import { bindAction } from "../../../shared/chat/action.ts";
+import { jobMessage, suggestion } from "../../../shared/chat/about-job.ts";
+import { bindActions } from "../../../shared/chat/action.ts";
+import { BOUNDS } from "../../../shared/chat/clamp.ts";
 import { type Command, parseCommand } from "../../../shared/chat/command.ts";
 import { errorsByField, type FormErrors, type FormMetadata, readForm } from "../../../shared/chat/form.ts";
 import type { Message } from "../../../shared/chat/message.ts";
@@ -17,20 +18,30 @@ import type {
   ChatPlace,
   ChatPlatform,
   ChatTarget,
+  Proposal,
 } from "../../../shared/contract/chat.ts";
 import type { Connection } from "../../../shared/contract/connection.ts";
-import type { Job, JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../../shared/contract/job.ts";
+import type {
+  Job,
+  JobRequest,
+  JobsQuery,
+  Resources,
+  ResubmitRequest,
+  WatchRequest,
+} from "../../../shared/contract/job.ts";
 import type { Answer, Idempotency, Origin, Page, Refusal } from "../../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../../shared/contract/transfer.ts";
 import { JobId } from "../../../shared/contract/words.ts";
 import { connectionOfCode, type Person } from "../chat-links.ts";
+import { resultLink, type SharedResult } from "../chat-shares.ts";
+import type { Provided } from "../limits.ts";
 import type { Known } from "./register.ts";
 import * as says from "./says.ts";
 
 interface Options {
   idempotency?: Idempotency;
   origin: Origin;
-  chat?: Omit<ChatTarget, "jobId">;
+  chat?: Pick<ChatTarget, "place" | "platform">;
 }
 
 /** What chat asks of a connection's Tracker. */
@@ -43,6 +54,9 @@ export interface ChatTracker {
   jobs(caller: Caller, query: JobsQuery): Promise<Answer<Page<Job>>>;
   job(caller: Caller, id: string): Promise<Answer<Job>>;
   acceptTransfer(caller: Caller, request: TransferRequest, options: Options): Promise<Answer<{ transfer: Transfer }>>;
+  shareStored(caller: Caller, transferIds: readonly string[], origin: Origin): Promise<Answer<SharedResult[]>>;
+  /** What a job was given, and what it may be given. */
+  provided(caller: Caller, id: string): Promise<Answer<Provided>>;
   linkPerson(workspace: string, person: Person, code: string): Promise<Answer<ChatLink>>;
   unlinkPerson(workspace: string, user: string): Promise<void>;
 }
@@ -66,6 +80,8 @@ export interface Talk {
   register: ChatRegister;
   /** The far side: this is what may take long. */
   logs(connection: string, caller: Caller, job: string, stream: "stdout" | "stderr"): Promise<Answer<string>>;
+  /** The text of a script on the site. */
+  script(connection: string, caller: Caller, system: string, path: string): Promise<Answer<string>>;
   /** Absent where the platform has no forms. */
   openForm?: (triggerId: string, metadata: FormMetadata, systems: readonly string[]) => Promise<boolean>;
 }
@@ -129,7 +145,7 @@ class Conversation {
         return this.#queue(connection, command.system);
       case "get":
         return "job" in command.of
-          ? this.#ofJob(connection, command.of.job, (job) => say(says.results(job, this.#talk.publicUrl)))
+          ? this.#ofJob(connection, command.of.job, (job) => this.#results(job))
           : this.#fetchFile(connection, command.of);
       case "status":
         return this.#ofJob(connection, command.job, (job) => this.#status(job));
@@ -137,11 +153,13 @@ class Conversation {
         return this.#ofJob(connection, command.job, (job) => this.#cancel(connection, job.id));
       case "logs":
         return this.#ofJob(connection, command.job, (job) => this.#logs(job, command.stream));
+      case "resubmit":
+        return this.#ofJob(connection, command.job, (job) => this.#again(job, command.resources, command.here));
     }
   }
 
   /** The button says which job; who pressed it says whether that is theirs to touch. */
-  async press({ connection, job: id, act }: BoundAction): Promise<Reply> {
+  async press({ connection, job: id, act, proposal }: BoundAction): Promise<Reply> {
     if (this.#known.links.length === 0) return say(says.unlinked());
     if (!this.#known.links.includes(connection)) return say(says.notLinkedTo(connection, this.#known));
     return this.#ofJob(connection, id, (job) => {
@@ -151,9 +169,10 @@ class Conversation {
         case "logs":
           return this.#logs(job, "stdout");
         case "fetch":
-          return say(says.results(job, this.#talk.publicUrl));
+          return this.#results(job);
         case "resubmit":
-          return this.#resubmit(connection, job);
+        case "more":
+          return this.#resubmit(job, proposal);
       }
     });
   }
@@ -206,8 +225,32 @@ class Conversation {
     return isOpen ? NOTHING : say(says.formNotOpened());
   }
 
-  #submit(connection: string, request: JobRequest, here: boolean): Promise<Reply> {
-    return this.#started(connection, here, (tracker, options) => tracker.acceptJob(this.#caller, request, options));
+  /** A script on the site takes no resources: with some, its text is submitted as it is there now. */
+  async #submit(connection: string, request: JobRequest, here: boolean): Promise<Reply> {
+    const { scriptPath, ...rest } = request;
+    const start = (asked: JobRequest) =>
+      this.#started(connection, here, (tracker, options) => tracker.acceptJob(this.#caller, asked, options));
+    if (scriptPath === undefined || request.resources === undefined) return start(request);
+    const script = await this.#talk.script(connection, this.#caller, request.system, scriptPath);
+    return script.ok ? start({ ...rest, script: script.value }) : this.#refused(script, connection);
+  }
+
+  async #again(job: Job, resources: Resources | undefined, here: boolean): Promise<Reply> {
+    const change = await this.#changeOf(job, resources);
+    if (!change.ok) return this.#refused(change, job.connection);
+    return this.#started(job.connection, here, (tracker, options) =>
+      tracker.resubmit(this.#caller, job.id, change.value, options),
+    );
+  }
+
+  async #changeOf({ connection, id, system }: Job, resources: Resources | undefined): Promise<Answer<ResubmitRequest>> {
+    if (resources === undefined) return { ok: true, value: {} };
+    const provided = await this.#talk.tracker(connection).provided(this.#caller, id);
+    if (!provided.ok) return provided;
+    const { scriptPath } = provided.value;
+    if (scriptPath === undefined) return { ok: true, value: { resources } };
+    const script = await this.#talk.script(connection, this.#caller, system, scriptPath);
+    return script.ok ? { ok: true, value: { resources, script: script.value } } : script;
   }
 
   async #started(
@@ -245,13 +288,10 @@ class Conversation {
   }
 
   async #status(job: Job): Promise<Reply> {
-    const { connection, id } = job;
-    const bound = await Promise.all(
-      actionsOf(job).map(
-        async (act) => [act, await bindAction(this.#talk.actionKey, { connection, job: id, act })] as const,
-      ),
-    );
-    return say(jobMessage(job, { values: Object.fromEntries(bound) }));
+    const provided = await this.#talk.tracker(job.connection).provided(this.#caller, job.id);
+    const extras = provided.ok ? provided.value : {};
+    const values = await bindActions(this.#talk.actionKey, job, suggestion(job, extras));
+    return say(jobMessage(job, { ...extras, values }));
   }
 
   async #cancel(connection: string, id: string): Promise<Reply> {
@@ -264,14 +304,27 @@ class Conversation {
     return answer.ok ? say(says.logs(job, stream, answer.value)) : this.#refused(answer, job.connection);
   }
 
-  /** Once for each button, however often and by however many it is pressed. */
-  async #resubmit(connection: string, job: Job): Promise<Reply> {
+  /** Links for whoever asks, made as they ask: nobody else sees this answer. */
+  async #results(job: Job): Promise<Reply> {
+    const stored = job.outputs.filter(({ status }) => status === "stored").slice(0, BOUNDS.links);
+    const ids = stored.map(({ transferId }) => transferId);
+    const shared = await this.#talk.tracker(job.connection).shareStored(this.#caller, ids, {});
+    if (!shared.ok) return this.#refused(shared, job.connection);
+    const links = shared.value.map((one) => resultLink(this.#talk.publicUrl, one));
+    return say(says.results(job, links));
+  }
+
+  /** Once for each message, whichever of its buttons is pressed, however often and by however many. */
+  async #resubmit(job: Job, proposal: Proposal | undefined): Promise<Reply> {
     const { register } = this.#talk;
+    const { connection } = job;
     const act = `resubmit ${connection} ${job.id}`;
     const claimed = await register.claim(act, this.#inbound.person.id);
     if (!claimed.go) return say(says.alreadyPressed(claimed.said));
-    const options = await this.#options(true);
-    const answer = await this.#talk.tracker(connection).resubmit(this.#caller, job.id, {}, options);
+    const change = await this.#changeOf(job, proposal);
+    const answer = change.ok
+      ? await this.#talk.tracker(connection).resubmit(this.#caller, job.id, change.value, await this.#options(true))
+      : change;
     if (!answer.ok) {
       await register.settle(act);
       return this.#refused(answer, connection);
@@ -297,10 +350,10 @@ class Conversation {
       // What we named may be fetched anew; what the person named is theirs to clear away.
       overwrite: of.key === undefined,
     };
-    const { chat: _, ...options } = await this.#options(false);
+    const options = await this.#options(false);
     const answer = await this.#talk.tracker(connection).acceptTransfer(this.#caller, request, options);
     if (!answer.ok) return this.#refused(answer, connection);
-    return say(says.fetching(answer.value.transfer, this.#talk.publicUrl));
+    return say(says.fetching(answer.value.transfer));
   }
 
   #refused(refusal: Refusal, connection: string): { kind: "say"; message: Message } {

@@ -116,6 +116,7 @@ function replyTo(setting: Setting, inbound: ChatInbound, known: Known): Promise<
     tracker: (connection) => env.TRACKER.getByName(connection) as unknown as ChatTracker,
     register: env.WORKSPACES.getByName(workspace),
     logs: (connection, caller, job, stream) => reads.logs(env, log, connection, caller, job, stream, TAIL_LINES),
+    script: (connection, caller, system, path) => reads.script(env, log, connection, caller, system, path),
     ...(bot.platform === "slack"
       ? { openForm: (trigger_id, metadata, systems) => openView(setting, trigger_id, submitView(metadata, systems)) }
       : {}),

@@ -1,7 +1,8 @@
 /** What Firewatch answers to people who type and press: messages of the one model, in plain words. */
+import { ONE_DAY } from "../../../shared/chat/about.ts";
 import { nameOf } from "../../../shared/chat/about-job.ts";
 import { VERBS, type Verb } from "../../../shared/chat/command.ts";
-import type { Message } from "../../../shared/chat/message.ts";
+import type { Link, Message } from "../../../shared/chat/message.ts";
 import type { ChatLink } from "../../../shared/contract/chat.ts";
 import type { Job } from "../../../shared/contract/job.ts";
 import type { Refusal } from "../../../shared/contract/rpc.ts";
@@ -123,31 +124,35 @@ export const logs = (job: Job, stream: "stdout" | "stderr", text: string): Messa
     : message(`${nameOf(job)} on ${job.system}`, { tail: { caption: `Last lines of its ${what}`, text }, footer });
 };
 
-export function results(job: Job, publicUrl: string): Message {
+export function results(job: Job, shared: Link[]): Message {
   const title = `Results of ${nameOf(job)} on ${job.system}`;
   if (job.outputs.length === 0)
     return message(title, {
       text: "It named no results to fetch.",
       next: "Fetch any file with /hpc get <system> </path>.",
     });
+  const missing = job.outputs.filter(({ status }) => status !== "stored");
+  const more = job.outputs.length - missing.length - shared.length;
   return message(title, {
-    tone: job.outputs.every(({ status }) => status === "stored") ? "good" : "neutral",
-    facts: job.outputs.map(({ path, status, key }) => ({
-      label: path,
-      value: status === "stored" ? `${publicUrl}/v1/connections/${job.connection}/objects/${key}` : status,
-    })),
-    next: "Reading them takes a credential of the connection.",
+    tone: missing.length === 0 ? "good" : "neutral",
+    facts: [
+      ...missing.map(({ path, status }) => ({ label: path, value: status })),
+      ...(more > 0 ? [{ label: "and", value: `${more} more in object storage` }] : []),
+    ],
+    ...(shared.length === 0 ? {} : { links: shared, next: ONE_DAY }),
     footer: `${job.connection} · ${job.id}`,
   });
 }
 
-export const fetching = (transfer: Transfer, publicUrl: string): Message =>
+export const fetching = (transfer: Transfer): Message =>
   message(`${transfer.path.split("/").at(-1)} is being fetched from ${transfer.system}`, {
     tone: "waiting",
+    text: "When it is here, a link comes in your conversation with Firewatch.",
     facts: [
-      { label: "Will be at", value: `${publicUrl}/v1/connections/${transfer.connection}/objects/${transfer.key}` },
+      { label: "To", value: transfer.key },
       { label: "Transfer", value: transfer.id },
     ],
+    footer: transfer.connection,
   });
 
 export const formNotOpened = (): Message =>

@@ -1,4 +1,5 @@
 /** An R2 bucket in memory. */
+import { sha256Hex } from "../../../shared/bytes.ts";
 import { measuredStreams } from "./runtime.ts";
 
 interface StoredUpload {
@@ -65,9 +66,17 @@ export class MemoryBucket {
     };
   }
 
-  async put(key: string, value: Uint8Array | string, { customMetadata = {}, onlyIf }: R2PutOptions = {}) {
+  async put(
+    key: string,
+    value: ReadableStream<Uint8Array> | Uint8Array | string,
+    { customMetadata = {}, onlyIf, sha256 }: R2PutOptions = {},
+  ) {
     if (onlyIf instanceof Headers && onlyIf.get("if-none-match") === "*" && this.objects.has(key)) return null;
-    const bytes = Buffer.from(value as Uint8Array);
+    if (value instanceof ReadableStream && !measuredStreams.has(value))
+      throw new TypeError("Provided readable stream must have a known length");
+    const bytes = Buffer.from(await new Response(value as BodyInit).arrayBuffer());
+    if (sha256 !== undefined && (await sha256Hex(bytes)) !== sha256)
+      throw new Error("put: The SHA-256 checksum you specified did not match what we received. (10037)");
     const object = { key, bytes, etag: this.objectEtag(), size: bytes.byteLength, customMetadata };
     this.objects.set(key, object);
     return object;

@@ -1,7 +1,9 @@
 /** One transfer of one file in memory, whose segments are run one after another as the Tracker would send them. */
+import { partBytesFor } from "../../../shared/contract/cut.ts";
 import type { CopyWork } from "../../../shared/contract/work.ts";
 import { copy } from "../copy.ts";
 import { complete } from "../finish.ts";
+import { Turns } from "../turns.ts";
 import { MemoryBucket } from "./bucket.ts";
 import { HeldClock } from "./runtime.ts";
 import { type StoreHabits, stagedFile } from "./store.ts";
@@ -61,7 +63,8 @@ export class Transfer {
       started: (upload: NonNullable<CopyWork["upload"]>) => tracker.copyStarted("eff", upload),
       partsDone: (parts: Parameters<MemoryTracker["partsDone"]>[1]) => tracker.partsDone("eff", parts),
     };
-    return (await copy(work, { bucket: bucket.asBucket(), fetch: store.fetch, clock, report })).outcome;
+    const deps = { bucket: bucket.asBucket(), fetch: store.fetch, clock, report, partBytesFor, turns: new Turns() };
+    return (await copy(work, deps)).outcome;
   }
 
   /** The bytes of the object that the reported parts make. */
