@@ -30,6 +30,8 @@ export interface JobRecord {
   /** When anything in this record last changed. */
   changedAt: number;
   request?: JobRequest;
+  /** The whole addresses of its inputs from elsewhere, as JSON by their places; the request shows them without their queries. */
+  sealedUrls?: string;
   actor: string;
   name?: string;
   labels?: Record<string, string>;

@@ -5,7 +5,7 @@ import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } 
 import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import type { Answer, FieldProblem, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { type Desk, makeTransfer, prepareJob } from "./accept.ts";
+import { type Desk, prepareJob, prepareTransfer } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
 
@@ -206,11 +206,13 @@ export async function acceptFromHook(desk: Desk, name: string, inbound: Verified
         return made.ok ? started({ jobId: made.value.id }, `jobs/${made.value.id}`) : made;
       });
     }
-    case "transfer":
+    case "transfer": {
+      const prepared = await prepareTransfer(desk, actor, result.request, { origin });
       return take(() => {
-        const made = makeTransfer(desk, actor, result.request, { origin });
+        const made = prepared.ok ? prepared.make() : prepared;
         return made.ok ? started({ transferId: made.value.id }, `transfers/${made.value.id}`) : made;
       });
+    }
   }
 }
 

@@ -14,6 +14,8 @@ const PLACES: readonly { table: string; column: string; where?: string }[] = [
   { table: "receivers", column: "doc" },
   { table: "debts", column: "doc", where: "open = 1" },
   { table: "forms", column: "sealed" },
+  { table: "transfers", column: "doc", where: "live = 1" },
+  { table: "jobs", column: "doc" },
   // The answer that holds a subscription's secret, for whoever repeats the request.
   { table: "requests", column: "answer", where: "route LIKE '%/subscriptions'" },
 ];

@@ -12,6 +12,7 @@ import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, tryAgain } 
 import { linkBinding } from "./far.ts";
 import { openForm, sealedForm } from "./forms.ts";
 import type { House } from "./house.ts";
+import { sourceUrl } from "./source-url.ts";
 import { applyTransfer, debtRecord, failTransfer, openDebts, transferRecord } from "./transfers.ts";
 import { allSent, placing, sendDoubtful } from "./up-place.ts";
 import { again, discardSpool, payUpload, place, sourceGone } from "./uploads.ts";
@@ -60,7 +61,7 @@ export async function beginUp(desk: Desk, id: string): Promise<Begun<ByteWork>> 
 
 /** What is to be done; opened, where it is secret, after the commit. Undefined when nobody wants it any more. */
 function prepare(desk: Desk, record: EffectRecord): (() => Promise<ByteWork>) | undefined {
-  const { house, site } = desk;
+  const { house, seal, site } = desk;
   const transfer = transferRecord(house, record.subject);
   if (transfer === undefined) return undefined;
   const objectKey = sourceKey(house, transfer);
@@ -79,7 +80,10 @@ function prepare(desk: Desk, record: EffectRecord): (() => Promise<ByteWork>) | 
       }
       const maxBytes = fetchMaxBytes(site.facts()?.parameters ?? {});
       const stale = source?.uploadId === undefined ? {} : { staleUploadId: source.uploadId };
-      return async () => ({ kind: "fetch", ...ids, url, maxBytes, hashMaxBytes, ...stale });
+      return async () => {
+        const whole = await sourceUrl(house, seal, transfer, url);
+        return { kind: "fetch", ...ids, url: whole, maxBytes, hashMaxBytes, ...stale };
+      };
     }
     case "send":
       return prepareSend(desk, record, transfer);

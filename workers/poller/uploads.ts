@@ -9,6 +9,7 @@ import { type EffectRecord, effect, effectsOf, move, plan, withdraw } from "./ef
 import { forgetForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { inputEnded } from "./inputs.ts";
+import { forgetSourceUrl } from "./source-url.ts";
 import {
   applyTransfer,
   type DebtRecord,
@@ -90,6 +91,7 @@ function forgetBytes(house: House, transfer: string): void {
 export function endUpload(house: House, record: TransferRecord): void {
   for (const debt of openDebts(house, record.id)) payUpload(house, debt);
   forgetBytes(house, record.id);
+  forgetSourceUrl(house, record.id);
   discardSpool(house, record);
   if (record.jobId !== undefined) inputEnded(house, record);
 }
