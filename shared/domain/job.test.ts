@@ -14,8 +14,8 @@ import {
   type SeenJob,
   settle,
   submitted,
-  viewJob,
 } from "./job.ts";
+import { viewJob } from "./job-view.ts";
 
 const T0 = 1_800_000_000_000;
 

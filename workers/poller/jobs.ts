@@ -11,8 +11,8 @@ import {
   type SeenJob,
   type Step,
   settle,
-  viewJob,
 } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
