@@ -243,6 +243,19 @@ export const LogsQuery = z.object({
   masked: z.enum(["true", "false"]).optional(),
 });
 
+export const AttachRequest = z
+  .strictObject({
+    /** For the shell, beside the job, on its first node. */
+    command: z
+      .string()
+      .min(1)
+      .max(4096)
+      .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f]*$/, "must not contain control characters")
+      .refine((command) => command.isWellFormed(), "must be well-formed text"),
+  })
+  .openapi("AttachRequest");
+export const AttachAnswer = z.object({ exitCode: z.number().int() }).openapi("AttachAnswer");
+
 export const ResubmitRequest = z
   .strictObject({
     resources: Resources.optional(),

@@ -1,11 +1,11 @@
 /** What the poller Worker answers to api: what needs an opened secret, or a read at the site. */
 import type { Caller } from "./access.ts";
 import type { ChatAnswer, ChatInbound, OpenedWorkspace, Workspace, WorkspaceLink, WorkspaceRequest } from "./chat.ts";
-import type { Invitation, InvitationRequest, MachinePart, SystemView } from "./connection.ts";
+import type { Invitation, InvitationRequest, MachinePart, ServiceView, SystemView } from "./connection.ts";
 import type { Hook } from "./hook.ts";
 import type { Job } from "./job.ts";
 import type { SharedObject } from "./link.ts";
-import type { Answer, Origin, Page } from "./rpc.ts";
+import type { Answer, Idempotency, Origin, Page } from "./rpc.ts";
 import type { PageQuery } from "./words.ts";
 
 /** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
@@ -39,6 +39,15 @@ export interface PollerApi {
     tail: number,
     masked: boolean,
   ): Promise<Answer<string>>;
+  /** Runs a command beside a running job (v2 only), once for each key. */
+  attach(
+    connection: string,
+    caller: Caller,
+    job: string,
+    command: string,
+    options: { origin: Origin; idempotency?: Idempotency },
+  ): Promise<Answer<{ exitCode: number; replayed?: true }>>;
+  services(connection: string, caller: Caller): Promise<Answer<Page<ServiceView>>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(
     connection: string,
@@ -55,7 +64,8 @@ export interface PollerApi {
     operation: string,
     input: Record<string, unknown>,
     origin?: Origin,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
+    idempotency?: Idempotency,
+  ): Promise<Answer<({ body: unknown } | { bytes: Uint8Array } | { job: Job }) & { replayed?: true }>>;
   /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** Seals everything again that an older key sealed, for some connections; the cursor leads to the next ones. */

@@ -71,6 +71,8 @@ export interface JobRecord {
   traceparent?: string;
   /** Lets the job itself wake the poll (`ping: true`); it opens nothing and changes nothing. */
   pingToken?: string;
+  /** A ping of it came: its script reaches us. */
+  calls?: true;
   /** Highest walltime warning already given: 50, 80 or 90. */
   warnedPercent?: number;
   outputs: {

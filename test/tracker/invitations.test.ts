@@ -90,3 +90,28 @@ describe("an invitation", () => {
     });
   });
 });
+
+describe("a removed connection", () => {
+  it("lets go whoever read its events: the next one of its name is somebody else's", async () => {
+    const tracker = trackerOf(name);
+    await tracker.create(ADMIN, name, request, {});
+    const headers = { upgrade: "websocket", "x-caller": JSON.stringify(ADMIN) };
+    const { webSocket } = await env.TRACKER.getByName(name).fetch("https://tracker/", { headers });
+    if (webSocket === null) throw new Error("no stream");
+    const closed = new Promise<number>((resolve) => webSocket.addEventListener("close", ({ code }) => resolve(code)));
+    webSocket.accept();
+    expect(await tracker.remove(ADMIN, true, {})).toMatchObject({ ok: true });
+    expect(await closed).toBe(4001);
+  });
+
+  it("is visited by the sweep no more, though a mark of it was left behind", async () => {
+    const tracker = trackerOf(name);
+    await tracker.create(ADMIN, name, request, {});
+    await tracker.remove(ADMIN, true, {});
+    const marked = async () => (await env.INDEX.list({ prefix: `connection/${name}` })).keys.length;
+    expect(await marked()).toBe(0);
+    await env.INDEX.put(`connection/${name}`, "", { metadata: { live: true } });
+    expect(await tracker.tick()).toBe(false);
+    expect(await marked()).toBe(0);
+  });
+});

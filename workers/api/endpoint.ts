@@ -243,8 +243,13 @@ async function admitted(
   return caller;
 }
 
-const takesBody = ({ body, repeatable }: Pick<Spec<z.ZodObject, z.ZodType>, "body" | "repeatable">): boolean =>
-  body !== undefined || repeatable !== undefined;
+/** Bytes are read by their handler. */
+const takesBody = ({
+  body,
+  rawBody,
+  repeatable,
+}: Pick<Spec<z.ZodObject, z.ZodType>, "body" | "rawBody" | "repeatable">): boolean =>
+  rawBody === undefined && (body !== undefined || repeatable !== undefined);
 
 /**
  * What is wrong with a request is told only to those who may make it: everybody else learns that they may not. So what api

@@ -42,13 +42,23 @@ export async function readBody(
   request: Request,
   path: string,
 ): Promise<{ body?: unknown; idempotency?: Idempotency }> {
-  const key = spec.repeatable ? idempotencyKey(request) : undefined;
+  if (spec.repeatable) idempotencyKey(request);
   const bytes = await readBytes(request);
-  const idempotency = key && { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(bytes) };
+  const idempotency = spec.repeatable ? await idempotencyOf(request, path, bytes) : undefined;
   return {
     ...(spec.body && { body: parseBody(spec.body, spec.bodyOptional, request, bytes) }),
     ...(idempotency && { idempotency }),
   };
+}
+
+/** The request's key, if it has one, for this route and this body. */
+export async function idempotencyOf(
+  request: Request,
+  path: string,
+  body: Uint8Array,
+): Promise<Idempotency | undefined> {
+  const key = idempotencyKey(request);
+  return key === undefined ? undefined : { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(body) };
 }
 
 function parseBody(schema: z.ZodType, optional: true | undefined, request: Request, bytes: Uint8Array): unknown {

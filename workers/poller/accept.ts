@@ -14,7 +14,7 @@ import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/tr
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { prepareUpload } from "./accept-upload.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { type Actor, audit } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
@@ -24,6 +24,7 @@ import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { quotaRefusal } from "./objects.ts";
 import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
+import { remember, replay } from "./repeats.ts";
 import type { Site } from "./site.ts";
 import { withOpenInputs, withSealedInputs, withSealedUrl } from "./source-url.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";

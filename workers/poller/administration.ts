@@ -55,6 +55,7 @@ export abstract class Administration extends DurableObject<Env> {
       if (!answer.ok) return answer;
       const invitation = connections.invitedBy(this.rooms.house);
       await this.rooms.clear();
+      await connections.unmark(this.rooms.house);
       if (invitation !== undefined) await this.ctx.storage.put(spentKey(invitation.id), invitation.expiresAt);
       return answer;
     });

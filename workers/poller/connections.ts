@@ -92,7 +92,7 @@ export async function check(desk: Desk): Promise<void> {
       parameters: await firecrest.parameters(),
       at: house.now(),
     };
-    siteAnswered(house);
+    siteAnswered(house, { checked: true });
     house.change(() => house.setMeta("facts", JSON.stringify(facts)));
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
@@ -182,7 +182,12 @@ export async function remove(desk: Desk, actor: Actor, force: boolean, origin: O
     };
   }
   house.log({ event: "connection.removed", actor: actor.name, origin: origin.ip, force, ...work, owed: debts.owed });
-  await house.env.INDEX.delete(`connection/${house.name}`);
   await house.env.TOKENS.delete(`token/${house.name}`);
   return { ok: true, value: null };
+}
+
+/** There is no such connection (any more): the sweep visits it no longer. After the last mark that may still be written. */
+export async function unmark(house: House): Promise<void> {
+  await house.marking.catch(() => {});
+  await house.env.INDEX.delete(`connection/${house.name}`);
 }

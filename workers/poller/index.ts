@@ -13,8 +13,9 @@ import type {
 import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
 import type { OpenedHook, PollerApi, Resealed } from "../../shared/contract/poller-api.ts";
-import type { Answer, Origin, Page } from "../../shared/contract/rpc.ts";
+import type { Answer, Idempotency, Origin, Page } from "../../shared/contract/rpc.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
+import { attach } from "./acts.ts";
 import { deliver } from "./callbacks.ts";
 import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
@@ -70,8 +71,23 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     operation: string,
     input: Record<string, unknown>,
     origin: Origin = {},
+    idempotency?: Idempotency,
   ) {
-    return file(this.env, log, connection, caller, system, operation, input, origin);
+    return file(this.env, log, connection, caller, system, operation, input, origin, idempotency);
+  }
+
+  async attach(
+    connection: string,
+    caller: Caller,
+    job: string,
+    command: string,
+    options: { origin: Origin; idempotency?: Idempotency },
+  ) {
+    return attach(this.env, log, connection, caller, job, command, options);
+  }
+
+  async services(connection: string, caller: Caller) {
+    return reads.services(this.env, log, connection, caller);
   }
 
   async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {

@@ -76,7 +76,11 @@ function receiversOf(house: House, jobId: string | undefined): ReceiverRecord[] 
   const rows =
     jobId === undefined
       ? house.rows<{ doc: string }>("SELECT doc FROM receivers WHERE job_id IS NULL")
-      : house.rows<{ doc: string }>("SELECT doc FROM receivers WHERE job_id IS NULL OR job_id = ?", jobId);
+      : // Two questions, because one with OR would go through the callbacks of all jobs.
+        house.rows<{ doc: string }>(
+          "SELECT doc FROM receivers WHERE job_id IS NULL UNION ALL SELECT doc FROM receivers WHERE job_id = ?",
+          jobId,
+        );
   return rows.map(({ doc }) => JSON.parse(doc) as ReceiverRecord);
 }
 

@@ -24,7 +24,7 @@ import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
 import { exists, migrate } from "./migrations.ts";
 import { Site, type SiteConfig, type TokenAnswer } from "./site.ts";
-import { openStream, pushEvents, type Streams } from "./streams.ts";
+import { closeStreams, openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
@@ -79,6 +79,7 @@ export class Rooms {
 
   /** Removes everything: the connection is as if it had never been made. */
   async clear(): Promise<void> {
+    closeStreams(this.streams);
     await this.#storage.deleteAll();
     this.#exists = false;
   }

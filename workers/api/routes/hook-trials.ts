@@ -29,7 +29,15 @@ const DryRunRequest = z
       .max(1_048_576)
       .optional()
       .describe("The body as it was sent, to the byte: then its proof is checked as well."),
-    headers: z.record(z.string().max(64), z.string().max(16_384)).optional(),
+    headers: z
+      .record(
+        z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "is no name of a header"),
+        z
+          .string()
+          .max(16_384)
+          .regex(/^[^\u0000-\u0008\u000a-\u001f\u007f\u0100-\uffff]*$/, "cannot stand in a header"),
+      )
+      .optional(),
     claims: z.record(z.string().max(128), z.unknown()).optional(),
   })
   .openapi("HookDryRunRequest");

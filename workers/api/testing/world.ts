@@ -66,6 +66,16 @@ export async function createWorld(change: Partial<Deps> = {}) {
       const found = await tracker(connection).job(caller, job);
       return found.ok ? { ok: true, value: `${tail} lines of ${stream}` } : found;
     },
+    attach: async (connection, caller, job) => {
+      const found = await tracker(connection).job(caller, job);
+      return found.ok ? { ok: true, value: { exitCode: 0 } } : found;
+    },
+    services: async (connection, caller) => {
+      const admitted = tracker(connection).admit(caller, "jobs:read");
+      return admitted.ok
+        ? { ok: true, value: { items: [{ name: "daint/scheduler", available: true, description: "healthy" }] } }
+        : admitted;
+    },
     machine: async (connection, caller) => {
       const admitted = tracker(connection).admit(caller, "jobs:read");
       return admitted.ok ? { ok: true, value: { items: [] } } : admitted;
