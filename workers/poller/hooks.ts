@@ -267,8 +267,8 @@ export function hookRequests(
   actor: Actor,
   name: string,
   query: { cursor?: string; limit?: number },
-): Page<InboundRequest> {
-  if (!mayReadRequests(house, actor, name)) return { items: [] };
+): Answer<Page<InboundRequest>> {
+  if (!mayReadRequests(house, actor, name) || !isRemembered(house, name)) return NOT_FOUND;
   const limit = query.limit ?? 50;
   const rows = house.rows<InboundRow>(
     "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
@@ -278,8 +278,13 @@ export function hookRequests(
   );
   const items = rows.map(viewInbound);
   const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return { ok: true, value: items.length === limit && last !== undefined ? { items, cursor: last.id } : { items } };
 }
+
+/** There, or there before and with requests still kept. */
+const isRemembered = (house: House, name: string): boolean =>
+  stored(house, name) !== undefined ||
+  house.row("SELECT 1 AS found FROM inbound WHERE hook = ? LIMIT 1", name) !== undefined;
 
 /** Requests outlive their hook; then only those who may see everything may see them. */
 const mayReadRequests = (house: House, actor: Actor, name: string): boolean =>

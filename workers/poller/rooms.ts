@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job } from "../../shared/contract/job.ts";
 import type { Answer, Doing, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
-import { viewJob } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import type { SiteParameters } from "../../shared/firecrest/port.ts";
@@ -24,7 +24,7 @@ import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
 import { exists, migrate } from "./migrations.ts";
 import { Site, type SiteConfig, type TokenAnswer } from "./site.ts";
-import { openStream, pushEvents, type Streams } from "./streams.ts";
+import { closeStreams, openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
@@ -79,6 +79,7 @@ export class Rooms {
 
   /** Removes everything: the connection is as if it had never been made. */
   async clear(): Promise<void> {
+    closeStreams(this.streams);
     await this.#storage.deleteAll();
     this.#exists = false;
   }

@@ -240,7 +240,7 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
     case "release": {
       // The site will not release it: probes decide, then the calendar.
       const debt = debtRecord(house, record.subject);
-      if (debt !== undefined) {
+      if (debt?.state === "releasing") {
         moveDebt(house, debt, "unreleasable");
         house.due("debt", debt.id, debt.expiresAt ?? house.now() + 7 * 24 * 3_600_000);
       }

@@ -7,6 +7,7 @@ import { DEADLINE_MS, retryDelayMs } from "../../shared/domain/effect.ts";
 import type { Announcement } from "../../shared/domain/job.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
 import {
+  LINK_STEPS,
   LOST_STAGINGS_MAX,
   linkMoved,
   moved,
@@ -233,8 +234,12 @@ export function saveDebt(house: House, debt: DebtRecord, isNew = false): void {
   if (open === 0) house.notDue("debt", debt.id);
 }
 
-/** Moves a debt; the transfer shows and announces it when it is the transfer's newest. */
+/**
+ * Moves a debt; the transfer shows and announces it when it is the transfer's newest. A step that the table does not list
+ * changes nothing: what was struck off is not owed again.
+ */
 export function moveDebt(house: House, debt: DebtRecord, to: LinkState, facts: Partial<DebtRecord> = {}): DebtRecord {
+  if (to !== debt.state && !(LINK_STEPS[debt.state] as readonly LinkState[]).includes(to)) return debt;
   const next: DebtRecord = { ...debt, ...facts, state: to };
   saveDebt(house, next);
   const newest = house.row<{ id: string }>(
