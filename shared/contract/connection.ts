@@ -89,6 +89,20 @@ export const SystemView = z
   .openapi("System");
 export type SystemView = z.infer<typeof SystemView>;
 
+/** A part of the site, as its own checks found it: a service of FirecREST (v1), or what a system needs (v2). */
+export const ServiceView = z
+  .object({
+    name: z.string().openapi({ example: "daint/scheduler" }),
+    system: z.string().optional(),
+    available: z.boolean(),
+    description: z.string(),
+    /** Whether it, or the health check of its system, answered now; absent where it cannot be asked. */
+    answers: z.boolean().optional(),
+    checkedAt: Time.optional(),
+  })
+  .openapi("Service");
+export type ServiceView = z.infer<typeof ServiceView>;
+
 /** Nodes, partitions and reservations of a system, in the scheduler's words. */
 export const NodeView = z
   .object({
@@ -118,6 +132,8 @@ export const ConnectionHealth = z.object({
   since: Time.optional(),
   /** What is wrong and what to do, in words. */
   detail: z.string().optional(),
+  /** Systems with live jobs that do not answer, each left alone by itself; the others are followed as always. */
+  failing: z.array(z.object({ system: z.string(), since: Time, detail: z.string() })).optional(),
 });
 
 export const Connection = z
@@ -172,6 +188,12 @@ export const Invitation = z
   })
   .openapi("Invitation");
 export type Invitation = z.infer<typeof Invitation>;
+
+/** One that can still be used. */
+export const OpenInvitation = Invitation.omit({ invitation: true, url: true })
+  .extend({ createdAt: Time })
+  .openapi("OpenInvitation");
+export type OpenInvitation = z.infer<typeof OpenInvitation>;
 
 /** What an invitation begins with; the rest is sealed. */
 export const INVITATION_PREFIX = "fwi_";

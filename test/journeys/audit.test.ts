@@ -7,6 +7,7 @@ const ACTS: Record<string, string | { none: string }> = {
   submitJob: "job.submit",
   resubmitJob: "job.submit",
   cancelJob: "job.cancel",
+  attachToJob: "job.attach",
   watchJob: "job.watch",
   startTransfer: "transfer.start",
   cancelTransfer: "transfer.cancel",
@@ -55,6 +56,7 @@ const ACTS: Record<string, string | { none: string }> = {
 
 /** Acts that this deployment cannot easily be made to do; their lines are tested beside their rooms. */
 const ELSEWHERE = [
+  "job.attach",
   "link.add",
   "link.remove",
   "signing_key.rotate",

@@ -12,7 +12,7 @@ import type { CallbackMessage, CommandMessage, TransferMessage } from "../../sha
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { TrackerWork } from "../../shared/contract/work.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
-import { viewJob } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { viewTransfer } from "../../shared/domain/transfer.ts";
 import { createEgress, type Egress } from "../../shared/egress/egress.ts";
 import type { Api } from "../../shared/firecrest/port.ts";

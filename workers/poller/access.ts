@@ -1,4 +1,4 @@
-/** Who may do what: API keys, OIDC bindings, idempotency and the audit. */
+/** Who may do what: API keys, OIDC bindings and the audit. */
 
 import { generateApiKey, hashApiKey } from "../../shared/api-key.ts";
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
@@ -13,7 +13,7 @@ import {
   SCOPES,
   type Scope,
 } from "../../shared/contract/access.ts";
-import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { claimsMatch } from "../../shared/webhooks/claims.ts";
 import { chatActor, standingLink } from "./chat-links.ts";
 import type { House } from "./house.ts";
@@ -290,42 +290,4 @@ export function auditTrail(house: House, query: { cursor?: string; limit?: numbe
   const items = rows.map(({ doc }) => JSON.parse(doc) as AuditEntry);
   const last = rows.at(-1);
   return rows.length === limit && last !== undefined ? { items, cursor: String(last.id) } : { items };
-}
-
-/** The stored answer of an earlier request with this key, or a refusal when its body was another one. */
-export function replay<T>(
-  house: House,
-  actor: Actor,
-  idempotency: Idempotency | undefined,
-): { ok: true; value: T } | Refusal | undefined {
-  if (idempotency === undefined) return undefined;
-  const row = house.row<{ body_sha256: string; answer: string }>(
-    "SELECT body_sha256, answer FROM requests WHERE actor = ? AND route = ? AND key = ?",
-    actor.name,
-    idempotency.route,
-    idempotency.key,
-  );
-  if (row === undefined) return undefined;
-  if (row.body_sha256 !== idempotency.bodySha256) {
-    return {
-      ok: false,
-      code: "idempotency_mismatch",
-      detail: "This Idempotency-Key was used with another body. Use a new key for a new request.",
-    };
-  }
-  return { ok: true, value: JSON.parse(row.answer) as T };
-}
-
-/** Call inside the transaction that makes the answer true. */
-export function remember(house: House, actor: Actor, idempotency: Idempotency | undefined, answer: unknown): void {
-  if (idempotency === undefined) return;
-  house.run(
-    "INSERT INTO requests (actor, route, key, body_sha256, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
-    actor.name,
-    idempotency.route,
-    idempotency.key,
-    idempotency.bodySha256,
-    JSON.stringify(answer),
-    house.now(),
-  );
 }

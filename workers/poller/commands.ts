@@ -88,7 +88,7 @@ export async function perform(work: FarWork, firecrest: Firecrest, objects: R2Bu
       case "deliver":
         return await deliver(work, firecrest, objects);
       case "file_job": {
-        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
+        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account, work.after);
         return { kind: "started", handle };
       }
     }

@@ -1,10 +1,11 @@
 /** What is wrong with a request before it becomes a row. Reads, and changes nothing. */
-import type { JobRequest } from "../../shared/contract/job.ts";
+import type { HookRequestBody } from "../../shared/contract/hook.ts";
+import { JobCallback, type JobRequest } from "../../shared/contract/job.ts";
 import type { FieldProblem } from "../../shared/contract/rpc.ts";
 import type { TransferRequest } from "../../shared/contract/transfer.ts";
-import { utf8Bytes } from "../../shared/contract/words.ts";
+import { utf8Bytes, z } from "../../shared/contract/words.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
-import { checkPath, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import { checkPath, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
 import type { Composed } from "../../shared/firecrest/script.ts";
 import type { Desk } from "./accept.ts";
@@ -38,6 +39,20 @@ export function examineJob(
   problems.push(...inputProblems(request, api));
   problems.push(...limitProblems(desk.house, request));
   return { composed, problems };
+}
+
+const JobCallbacks = z.array(JobCallback);
+
+/** What a hook will start, as far as it takes no parameters: better told now than when the first request comes. */
+export function targetProblems(desk: Desk, actor: Actor, target: HookRequestBody["target"]): FieldProblem[] {
+  const [place, { system, callbacks }] =
+    "job" in target ? (["/target/job", target.job] as const) : (["/target/transfer", target.transfer] as const);
+  const heard = JobCallbacks.safeParse(callbacks);
+  const problems = [
+    ...(typeof system === "string" ? systemProblems(desk, actor, system) : []),
+    ...(heard.success ? urlProblems(desk, { callbacks: heard.data }) : []),
+  ];
+  return problems.map(({ field, message }) => ({ field: `${place}${field}`, message }));
 }
 
 export function transferProblems(desk: Desk, actor: Actor, request: TransferRequest): FieldProblem[] {
@@ -101,11 +116,9 @@ function scriptProblems({ site }: Desk, script: string | undefined): FieldProble
   return [{ field: "/script", message }];
 }
 
-/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
-function sourceProblem(api: Api, path: string): string | undefined {
-  if (shapeOf(path) === "directory") return directoryProblem(api, path);
-  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
-}
+/** A file must be one that a link can be made to, since every such file can be staged; a directory, one that can be packed. */
+const sourceProblem = (api: Api, path: string): string | undefined =>
+  shapeOf(path) === "directory" ? directoryProblem(api, path) : checkPath(api, "symlink", path);
 
 export function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
   const urls = [

@@ -268,8 +268,8 @@ export function hookRequests(
   actor: Actor,
   name: string,
   query: { cursor?: string; limit?: number },
-): Page<InboundRequest> {
-  if (!mayReadRequests(house, actor, name)) return { items: [] };
+): Answer<Page<InboundRequest>> {
+  if (!mayReadRequests(house, actor, name) || !isRemembered(house, name)) return NOT_FOUND;
   const limit = query.limit ?? 50;
   const rows = house.rows<InboundRow>(
     "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
@@ -277,8 +277,13 @@ export function hookRequests(
     query.cursor ?? "req_~",
     limit,
   );
-  return pageOf(rows, limit, viewInbound);
+  return { ok: true, value: pageOf(rows, limit, viewInbound) };
 }
+
+/** There, or there before and with requests still kept. */
+const isRemembered = (house: House, name: string): boolean =>
+  stored(house, name) !== undefined ||
+  house.row("SELECT 1 AS found FROM inbound WHERE hook = ? LIMIT 1", name) !== undefined;
 
 /** Requests outlive their hook; then only those who may see everything may see them. */
 const mayReadRequests = (house: House, actor: Actor, name: string): boolean =>

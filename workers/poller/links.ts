@@ -28,6 +28,8 @@ interface LinkRecord {
   createdAt: number;
   expiresAt: number;
   openedAt?: number;
+  /** The key that sealed its token: the link ends with it. */
+  kid?: string;
 }
 
 export async function addLink(
@@ -43,6 +45,7 @@ export async function addLink(
     key: request.key,
     actor: actor.name,
     createdAt: house.now(),
+    kid: seal.current,
     expiresAt: house.now() + (request.expiresInSeconds ?? LINK_SECONDS.default) * 1000,
     ...(request.etag !== undefined && { etag: request.etag }),
   };

@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job } from "../../shared/contract/job.ts";
 import type { Answer, Doing, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
-import { viewJob } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import type { SiteParameters } from "../../shared/firecrest/port.ts";

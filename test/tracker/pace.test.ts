@@ -1,0 +1,86 @@
+/** How often a site is asked about a job, and how soon its end is known, with and without the job's own calls. */
+import { describe, expect, it } from "vitest";
+import { jobRecord, pinged } from "../../workers/poller/jobs.ts";
+import { inWorld, type World } from "./world.ts";
+
+const MINUTES = 60_000;
+/** The usual budget. */
+const PER_MINUTE = 60;
+
+const script = (seconds: number) => `#!/bin/bash -l\n#FAKE sleep ${seconds}\n`;
+const rounds = ({ house }: World) => house.counted.rounds;
+const dueAt = ({ house }: World) =>
+  house.row<{ due_at: number }>("SELECT due_at FROM agenda WHERE kind = 'round'")?.due_at ?? Number.NaN;
+/** What the job's script does at its start and its end. */
+const call = ({ house }: World, id: string) => pinged(house, id, jobRecord(house, id)?.pingToken ?? "");
+const running = (world: World, id: string) => world.until(() => world.job(id).status === "running");
+
+/** Until the machine has a job that began, which nobody was told of yet. */
+async function startsOnMachine(world: World): Promise<void> {
+  for (let n = 0; n < 100; n++) {
+    if ((await world.firecrest.host.jobs()).some(({ startedAt }) => startedAt !== undefined)) return;
+    await world.live(500);
+  }
+  throw new Error("no job began");
+}
+
+describe.each(["v1", "v2"] as const)("a job on %s", (api) => {
+  const inSite = (scenario: (world: World) => Promise<void>) =>
+    inWorld(scenario, {}, { api, requestsPerMinute: PER_MINUTE });
+
+  it("is looked at as often as its age asks for, and never left alone for longer than three minutes", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(900_000) });
+      await running(world, id);
+      await world.live(60 * MINUTES);
+      expect(rounds(world)).toBeLessThan(62);
+      const before = rounds(world);
+      await world.live(60 * MINUTES);
+      expect(rounds(world) - before).toBeGreaterThanOrEqual(20);
+      expect(rounds(world) - before).toBeLessThan(28);
+    }));
+
+  it("that calls is asked about seldom, and its end is known within two seconds of its last words", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      await startsOnMachine(world);
+      call(world, id);
+      await running(world, id);
+      const before = rounds(world);
+      await world.live(29 * MINUTES);
+      expect(rounds(world) - before).toBeLessThan(20);
+      const [theirs] = await world.firecrest.host.jobs();
+      await world.live((theirs?.startedAt ?? 0) + 1_800_000 - world.house.now());
+      call(world, id);
+      const said = world.house.now();
+      await world.until(() => world.job(id).status === "succeeded");
+      expect(world.house.now() - said).toBeLessThan(2_000);
+    }));
+
+  it("whose last call is lost is found by the poll, at half of its age or ten minutes at most", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      await running(world, id);
+      call(world, id);
+      const { startedAt = "" } = world.job(id);
+      await world.until(() => world.job(id).status === "succeeded");
+      const { endedAt = "" } = world.job(id);
+      expect(Date.parse(endedAt) - Date.parse(startedAt)).toBeLessThan((30 + 12) * MINUTES);
+    }));
+
+  it("that calls while it is known to run causes one look, not a hurry", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      await running(world, id);
+      await world.live(5 * MINUTES);
+      const nextLookMs = async () => {
+        const before = rounds(world);
+        call(world, id);
+        await world.until(() => rounds(world) > before);
+        return dueAt(world) - world.house.now();
+      };
+      expect(await nextLookMs()).toBeGreaterThan(MINUTES);
+      // Its next words may be its last: they are followed until something is seen, for a while.
+      expect(await nextLookMs()).toBeLessThan(1_000);
+    }));
+});
