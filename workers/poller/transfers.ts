@@ -27,6 +27,7 @@ import { leaveErrand } from "./errands.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
 import { announce } from "./ledger.ts";
+import { pageOf } from "./page.ts";
 import { endUpload } from "./uploads.ts";
 
 /** A staged link, owed until its release is proven or its end is known. Its id is that of the staging effect. */
@@ -301,7 +302,5 @@ export function listTransfers(house: House, query: TransfersQuery, actor: Actor)
     ...bindings,
     limit,
   );
-  const items = rows.map(({ doc }) => viewTransfer(JSON.parse(doc) as TransferRecord, house.name));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewTransfer(JSON.parse(doc) as TransferRecord, house.name));
 }
