@@ -7,13 +7,13 @@ import { utf8Bytes, z } from "../../shared/contract/words.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
 import { checkPath, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
-import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
-import { tagOf } from "../../shared/ids.ts";
+import type { Composed } from "../../shared/firecrest/script.ts";
 import type { Desk } from "./accept.ts";
 import type { Actor } from "./access.ts";
+import { composeJob } from "./composing.ts";
 import type { House } from "./house.ts";
 import { limitProblems } from "./limits.ts";
-import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
+import { directoryProblem, outputProblems } from "./outputs.ts";
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
 export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
@@ -27,19 +27,8 @@ export function examineJob(
   pingToken: string | undefined,
 ): { composed: Composed; problems: FieldProblem[] } {
   const { api } = desk.site.config();
-  const { script, scriptPath, name, resources, env, workingDirectory } = request;
-  const composed = composeScript({
-    api,
-    tag: tagOf(id),
-    ...(script === undefined ? {} : { script }),
-    ...(scriptPath === undefined ? {} : { scriptPath }),
-    ...(name === undefined ? {} : { name }),
-    ...(resources === undefined ? {} : { resources }),
-    ...(env === undefined ? {} : { env }),
-    ...(workingDirectory === undefined ? {} : { workingDirectory }),
-    ...(pingToken === undefined ? {} : { ping: pingUrl(desk.house, id, pingToken) }),
-    ...manifestOf(request),
-  });
+  const ping = pingToken === undefined ? undefined : pingUrl(desk.house, id, pingToken);
+  const composed = composeJob(api, id, request, { workingDirectory: request.workingDirectory, ping });
   const problems: FieldProblem[] = [
     ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
   ];
@@ -75,15 +64,11 @@ export function transferProblems(desk: Desk, actor: Actor, request: TransferRequ
   return problems;
 }
 
-function uploadProblems({ site, egress }: Desk, { path, url, verify }: TransferRequest): FieldProblem[] {
+function uploadProblems({ site, egress }: Desk, { path, url }: TransferRequest): FieldProblem[] {
   const unusable = checkPath(site.config().api, "stage_upload", path);
   const problems = [
     { field: "/path", message: unusable },
     { field: "/path", message: path.endsWith("/") ? "must be the file, not its directory" : undefined },
-    {
-      field: "/verify",
-      message: verify === "manifest" ? "an upload has no manifest; use hash (up to 1 GiB) or size" : undefined,
-    },
     {
       field: "/url",
       message: url !== undefined && egress.refusal(url) !== undefined ? ADDRESS_REFUSED : undefined,

@@ -8,6 +8,7 @@ import type { Seal } from "../../shared/seal.ts";
 import { type Desk, prepareJob, prepareTransfer } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
+import { pageOf } from "./page.ts";
 
 interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   secretCount: number;
@@ -276,9 +277,7 @@ export function hookRequests(
     query.cursor ?? "req_~",
     limit,
   );
-  const items = rows.map(viewInbound);
-  const last = items.at(-1);
-  return { ok: true, value: items.length === limit && last !== undefined ? { items, cursor: last.id } : { items } };
+  return { ok: true, value: pageOf(rows, limit, viewInbound) };
 }
 
 /** There, or there before and with requests still kept. */
