@@ -189,5 +189,11 @@ export const Invitation = z
   .openapi("Invitation");
 export type Invitation = z.infer<typeof Invitation>;
 
+/** One that can still be used. */
+export const OpenInvitation = Invitation.omit({ invitation: true, url: true })
+  .extend({ createdAt: Time })
+  .openapi("OpenInvitation");
+export type OpenInvitation = z.infer<typeof OpenInvitation>;
+
 /** What an invitation begins with; the rest is sealed. */
 export const INVITATION_PREFIX = "fwi_";
