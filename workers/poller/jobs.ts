@@ -11,8 +11,8 @@ import {
   type SeenJob,
   type Step,
   settle,
-  viewJob,
 } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
@@ -23,6 +23,7 @@ import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./outputs.ts";
+import { pageOf } from "./page.ts";
 import { planTidy } from "./transfers.ts";
 
 export function jobRecord(house: House, id: string): JobRecord | undefined {
@@ -217,7 +218,5 @@ export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job
     ...bindings,
     limit,
   );
-  const items = rows.map(({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
 }

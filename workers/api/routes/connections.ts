@@ -8,7 +8,7 @@ import {
   MadeConnection,
   OpenInvitation,
 } from "../../../shared/contract/connection.ts";
-import { ConnectionName, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
+import { ConnectionName, cursorOf, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
 import { invalidInput } from "../../../shared/problem.ts";
 import { given, json, noContent } from "../answers.ts";
 import type { Routes } from "../endpoint.ts";
@@ -262,7 +262,7 @@ export function connectionRoutes({ guarded }: Routes): void {
       tag,
       summary: "Who did what",
       scope: "connection:admin",
-      query: PageQuery,
+      query: PageQuery.extend({ cursor: cursorOf(z.string().regex(/^\d{1,15}$/)) }),
       answers: { 200: { description: "A page, newest first.", schema: pageOf(AuditEntry) } },
     },
     async ({ tracker, caller, query }) => json(200, given(await tracker.audit(caller, query))),
