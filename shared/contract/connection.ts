@@ -131,6 +131,8 @@ export const ConnectionHealth = z.object({
   since: Time.optional(),
   /** What is wrong and what to do, in words. */
   detail: z.string().optional(),
+  /** Systems with live jobs that do not answer, each left alone by itself; the others are followed as always. */
+  failing: z.array(z.object({ system: z.string(), since: Time, detail: z.string() })).optional(),
 });
 
 export const Connection = z
@@ -185,6 +187,12 @@ export const Invitation = z
   })
   .openapi("Invitation");
 export type Invitation = z.infer<typeof Invitation>;
+
+/** One that can still be used. */
+export const OpenInvitation = Invitation.omit({ invitation: true, url: true })
+  .extend({ createdAt: Time })
+  .openapi("OpenInvitation");
+export type OpenInvitation = z.infer<typeof OpenInvitation>;
 
 /** What an invitation begins with; the rest is sealed. */
 export const INVITATION_PREFIX = "fwi_";

@@ -112,10 +112,10 @@ describe("a credential for one system", () => {
       };
       expect(await hooks.acceptFromHook(world.desk, "theirs", inbound)).toMatchObject({ ok: false, code: "invalid" });
       // What was refused is on record for the hook's owner, and may be sent again.
-      expect(hooks.hookRequests(world.house, OTHER, "theirs", {}).items).toMatchObject([
-        { outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") },
-      ]);
-      expect(hooks.hookRequests(world.house, LAB, "theirs", {}).items).toEqual([]);
+      expect(hooks.hookRequests(world.house, OTHER, "theirs", {})).toMatchObject({
+        value: { items: [{ outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") }] },
+      });
+      expect(hooks.hookRequests(world.house, LAB, "theirs", {})).toMatchObject({ code: "not_found" });
       const again = {
         ...inbound,
         result: { ...inbound.result, request: { ...inbound.result.request, system: "elsewhere" } },

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { effectsWithHandle } from "../../workers/poller/effects.ts";
 import { trackedErrands } from "../../workers/poller/errands.ts";
+import { listJobs } from "../../workers/poller/jobs.ts";
 import { announce } from "../../workers/poller/ledger.ts";
 import { inWorld, type World } from "./world.ts";
 
@@ -62,5 +63,50 @@ describe("after thousands of jobs", () => {
       expect(rowsRead(world, tell("job_none"))).toBeLessThan(50);
       const deliveries = world.house.rows<{ receiver: string }>("SELECT receiver FROM deliveries");
       expect(deliveries.map(({ receiver }) => receiver)).toEqual([id, id]);
+    }));
+});
+
+describe("a page of jobs with a thousand outputs each", () => {
+  it("is as long as gets through a call between Workers, and the next one goes on", () =>
+    inWorld(async (world) => {
+      const { house } = world;
+      const outputs = Array.from({ length: 1_000 }, (_, n) => ({
+        transferId: `tr_${n}`,
+        path: `/scratch/${"p".repeat(300)}/${n}`,
+        key: `jobs/${"k".repeat(300)}/${n}`,
+        status: "stored",
+        when: "always",
+      }));
+      const ids = Array.from({ length: 40 }, (_, n) => `job_${String(n).padStart(3, "0")}`);
+      house.change(() => {
+        for (const id of ids) {
+          const record = {
+            id,
+            system: "cluster",
+            status: "succeeded",
+            run: 1,
+            acceptedAt: 0,
+            changedAt: 0,
+            actor: "a",
+            tagged: true,
+            outputs,
+            warnings: [],
+          };
+          house.run(
+            "INSERT INTO jobs (id, system, status, live, doc) VALUES (?, 'cluster', 'succeeded', 0, ?)",
+            id,
+            JSON.stringify(record),
+          );
+        }
+      });
+      const seen: string[] = [];
+      for (let cursor: string | undefined; ; ) {
+        const page = listJobs(house, { limit: 200, ...(cursor === undefined ? {} : { cursor }) }, { name: "admin" });
+        expect(JSON.stringify(page).length).toBeLessThan(6_000_000);
+        seen.push(...page.items.map(({ id }) => id));
+        cursor = page.cursor;
+        if (cursor === undefined) break;
+      }
+      expect(seen).toEqual(ids.toReversed());
     }));
 });

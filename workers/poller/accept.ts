@@ -8,7 +8,8 @@ import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../s
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
-import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { endedByUs, type JobRecord } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";

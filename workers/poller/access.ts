@@ -14,6 +14,7 @@ import {
   type Scope,
 } from "../../shared/contract/access.ts";
 import type { Answer, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { claimsMatch } from "../../shared/webhooks/claims.ts";
 import { chatActor, standingLink } from "./chat-links.ts";
 import type { House } from "./house.ts";
 
@@ -137,7 +138,7 @@ function identify(house: House, caller: Caller): Standing[] {
           ({ bound }) =>
             bound.issuer === caller.issuer &&
             caller.audience.includes(bound.audience) &&
-            claimsMatch(bound.claims, caller.claims),
+            claimsMatch(caller.claims, bound.claims),
         )
         .map(({ name, bound }) => ({
           actor: actorOf(`identity:${name}`, bound),
@@ -151,15 +152,6 @@ const actorOf = (name: string, reach: { systems?: string[] | undefined; hooks?: 
   ...(reach.systems === undefined ? {} : { systems: reach.systems }),
   ...(reach.hooks === undefined ? {} : { hooks: reach.hooks }),
 });
-
-/** Claims are compared as text: issuers write the same number both ways. */
-function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, unknown>): boolean {
-  return Object.entries(bound).every(([name, wanted]) => {
-    const value = claims[name];
-    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") return false;
-    return (Array.isArray(wanted) ? wanted : [wanted]).some((w) => String(w) === String(value));
-  });
-}
 
 export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
   const systems = request.systems ?? actor.systems;
@@ -277,12 +269,13 @@ export function audiences(house: House, issuer: string): string[] {
 
 /** One line for every act that changes something. Call inside `house.change`. */
 export function audit(house: House, actor: Actor, act: string, subject: string, origin: Origin): void {
+  const from = origin.ip ?? origin.place;
   const entry: AuditEntry = {
     at: rfc3339(house.now()),
     actor: actor.name,
     act,
     subject,
-    ...(origin.ip === undefined ? {} : { origin: origin.ip }),
+    ...(from === undefined ? {} : { origin: from }),
   };
   house.run("INSERT INTO audit (at, doc) VALUES (?, ?)", house.now(), JSON.stringify(entry));
 }

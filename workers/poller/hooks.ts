@@ -8,6 +8,7 @@ import type { Seal } from "../../shared/seal.ts";
 import { type Desk, prepareJob, prepareTransfer } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
+import { pageOf } from "./page.ts";
 
 interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   secretCount: number;
@@ -267,8 +268,8 @@ export function hookRequests(
   actor: Actor,
   name: string,
   query: { cursor?: string; limit?: number },
-): Page<InboundRequest> {
-  if (!mayReadRequests(house, actor, name)) return { items: [] };
+): Answer<Page<InboundRequest>> {
+  if (!mayReadRequests(house, actor, name) || !isRemembered(house, name)) return NOT_FOUND;
   const limit = query.limit ?? 50;
   const rows = house.rows<InboundRow>(
     "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
@@ -276,10 +277,13 @@ export function hookRequests(
     query.cursor ?? "req_~",
     limit,
   );
-  const items = rows.map(viewInbound);
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return { ok: true, value: pageOf(rows, limit, viewInbound) };
 }
+
+/** There, or there before and with requests still kept. */
+const isRemembered = (house: House, name: string): boolean =>
+  stored(house, name) !== undefined ||
+  house.row("SELECT 1 AS found FROM inbound WHERE hook = ? LIMIT 1", name) !== undefined;
 
 /** Requests outlive their hook; then only those who may see everything may see them. */
 const mayReadRequests = (house: House, actor: Actor, name: string): boolean =>

@@ -11,8 +11,8 @@ import {
   type SeenJob,
   type Step,
   settle,
-  viewJob,
 } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
@@ -23,6 +23,7 @@ import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./outputs.ts";
+import { pageOf } from "./page.ts";
 import { planTidy } from "./transfers.ts";
 
 export function jobRecord(house: House, id: string): JobRecord | undefined {
@@ -149,9 +150,25 @@ const EAGER_FOR_MS = 15_000;
 /** The job itself says that something happens: the scheduler stays the truth, it is only asked sooner. */
 export function pinged(house: House, id: string, token: string): void {
   const job = jobRecord(house, id);
-  if (job?.pingToken === undefined || job.pingToken !== token || !isTracked(job, house.now())) return;
-  house.eager.set(job.system, house.now() + EAGER_FOR_MS);
-  house.change(() => house.due("round", job.system, house.now() + 200, true));
+  if (job?.pingToken === undefined || job.pingToken !== token || isEndedJob(job.status)) return;
+  // Its first words while it is known to run are old news: one look is enough.
+  if (job.calls === true || job.status !== "running") house.eager.set(id, { system: job.system, saidAt: house.now() });
+  house.change(() => {
+    if (job.calls !== true) saveJob(house, { ...job, calls: true });
+    // It may begin before the answer to its submission is in: then it is asked about when that comes.
+    if (isTracked(job, house.now())) house.due("round", job.system, house.now() + 200, true);
+  });
+}
+
+/** Whether a job of this system said something that is not seen yet. */
+export function isEager(house: House, system: string): boolean {
+  for (const [id, { saidAt }] of house.eager) if (saidAt + EAGER_FOR_MS <= house.now()) house.eager.delete(id);
+  return [...house.eager.values()].some((job) => job.system === system);
+}
+
+/** A look that began then saw the job go on: what it said before is known now. */
+export function heard(house: House, id: string, requestedAt: number): void {
+  if ((house.eager.get(id)?.saidAt ?? Number.POSITIVE_INFINITY) <= requestedAt) house.eager.delete(id);
 }
 
 /** Puts the next round of a system, with these live jobs, on the agenda. */
@@ -163,6 +180,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
     doubtful: record.suspicion !== undefined || record.missingSince !== undefined || isEndedJob(record.status),
     ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
     ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
+    ...(record.calls === undefined ? {} : { calls: true }),
   }));
   const errands = trackedErrands(house, system).map(({ since }) => ({
     status: "queued",
@@ -171,7 +189,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
   }));
   const spending = { requestsPerMinute, lastRound: house.lastRounds.get(system) };
   const paceAt = nextRoundAt([...paced, ...errands], spending, now, house.random());
-  const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
+  const at = paceAt !== undefined && isEager(house, system) ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);
 }
@@ -200,7 +218,5 @@ export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job
     ...bindings,
     limit,
   );
-  const items = rows.map(({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
 }

@@ -1,7 +1,8 @@
 /** Events: appended with a gap-free sequence in the transaction that made them true, with a delivery for each receiver. */
 
 import { rfc3339 } from "../../shared/clock.ts";
-import { type Event, type EventsQuery, matchesFilter } from "../../shared/contract/event.ts";
+import type { Event, EventsQuery } from "../../shared/contract/event.ts";
+import { matchesFilter } from "../../shared/contract/filter.ts";
 import type { Page, Refusal } from "../../shared/contract/rpc.ts";
 import type { EventType } from "../../shared/contract/states.ts";
 import { fitted } from "../../shared/domain/fit.ts";
@@ -92,7 +93,7 @@ const OF_JOB = "(subject = ? OR subject IN (SELECT 'transfers/' || id FROM trans
  */
 export function eventsAfter(
   house: House,
-  { after = 0, limit = DEFAULT_LIMIT, job }: EventsQuery,
+  { cursor = 0, after = cursor, limit = DEFAULT_LIMIT, job }: EventsQuery,
   { systems }: Pick<Actor, "systems"> = {},
 ): { ok: true; value: Page<Event> } | Refusal {
   const conditions = ["sequence > ?"];

@@ -11,7 +11,8 @@ import {
   type SeenOperation,
   unknownOutcome,
 } from "../../shared/domain/file-operation.ts";
-import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { endedByUs, type JobRecord } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { FileJob, Firecrest, Handle, HandleState } from "../../shared/firecrest/port.ts";
 import { type Actor, audit, isFor } from "./access.ts";

@@ -1,7 +1,8 @@
 /** Jobs that somebody else submitted: followed by their id, or by a name that is looked for until a job bears it. */
 import type { Job, WatchRequest } from "../../shared/contract/job.ts";
 import type { Answer } from "../../shared/contract/rpc.ts";
-import { type JobRecord, notSeen, observed, type Step, viewJob } from "../../shared/domain/job.ts";
+import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { expectedRequests } from "../../shared/domain/pace.ts";
 import { chooseNamed, nextNameLookAt } from "../../shared/domain/watch.ts";
 import type { NameLookup } from "../../shared/firecrest/port.ts";

@@ -1,7 +1,7 @@
 /** Trying a hook out: dry runs, the requests that came in, and sending them through the hook again. */
 import { sha256Hex } from "../../../shared/bytes.ts";
 import { FirecrestRequest, HookOutcome, HookRequestBody, InboundRequest } from "../../../shared/contract/hook.ts";
-import { PageQuery, pageOf, z } from "../../../shared/contract/words.ts";
+import { cursorOf, PageQuery, pageOf, RequestId, z } from "../../../shared/contract/words.ts";
 import {
   changesBetween,
   checkHook,
@@ -124,7 +124,7 @@ export function hookTrialRoutes({ guarded }: Routes, door: Door): void {
       tag,
       summary: "What came in through a hook",
       scope: "hooks:admin",
-      query: PageQuery,
+      query: PageQuery.extend({ cursor: cursorOf(RequestId) }),
       answers: { 200: { description: "A page, newest first.", schema: pageOf(InboundRequest) } },
     },
     async ({ tracker, caller, params, query }) =>

@@ -1,5 +1,5 @@
 /** Jobs: submit, follow, cancel, submit again; and jobs that somebody else submitted. */
-import { Event } from "../../../shared/contract/event.ts";
+import { Event, JobEventsQuery } from "../../../shared/contract/event.ts";
 import {
   AttachAnswer,
   AttachRequest,
@@ -28,11 +28,6 @@ const accepted = {
 };
 
 const DEFAULT_TAIL_LINES = 100;
-
-const EventsOfJobQuery = z.object({
-  after: z.coerce.number().int().min(0).optional(),
-  limit: z.coerce.number().int().min(1).max(200).optional(),
-});
 
 export function jobRoutes({ guarded }: Routes): void {
   guarded(
@@ -175,7 +170,7 @@ export function jobRoutes({ guarded }: Routes): void {
       tag,
       summary: "Events of one job",
       scope: "jobs:read",
-      query: EventsOfJobQuery,
+      query: JobEventsQuery,
       answers: { 200: { description: "A page, oldest first.", schema: pageOf(Event) } },
     },
     async ({ tracker, caller, params, query }) => {
