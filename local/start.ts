@@ -21,6 +21,8 @@ const state = new LocalState(dir);
 try {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   endOrphans();
+  // After a kill the file of the last run still stands; from here on it would mislead whoever waits for this one.
+  await state.unpublish();
   const launched = await launch({
     dir,
     port,

@@ -69,4 +69,14 @@ describe("digests", () => {
     for (const other of ["", "correct hors", "correct horse ", "Correct horse"])
       expect(await sameSecret("correct horse", other)).toBe(false);
   });
+
+  it("tells two secrets apart whose digests agree in their first, or in their last, five bytes", async () => {
+    for (const [one, other, agree] of [
+      ["secret-3035511", "secret-3470496", [0, 10]],
+      ["secret-705221", "secret-1672815", [54, 64]],
+    ] as const) {
+      expect((await sha256Hex(one)).slice(...agree)).toBe((await sha256Hex(other)).slice(...agree));
+      expect(await sameSecret(one, other)).toBe(false);
+    }
+  });
 });

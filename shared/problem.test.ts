@@ -58,6 +58,23 @@ describe("a problem", () => {
 });
 
 describe("input that a schema refused", () => {
+  const Target = z.union([
+    z.strictObject({ job: z.string(), system: z.string() }),
+    z.strictObject({ transfer: z.string() }),
+  ]);
+
+  it("is told what each shape needs where nothing says which was meant", () => {
+    expect(problemsOf(z.object({ target: Target }), { target: {} })).toEqual([
+      { field: "/target", message: "needs job and system, or transfer" },
+    ]);
+    expect(problemsOf(Target, { job: "x" })).toEqual([{ field: "/system", message: "is required: a text" }]);
+  });
+
+  it("is answered shortly, however long its names are", () => {
+    const [problem] = problemsOf(z.strictObject({}), { ["k".repeat(100_000)]: 1 });
+    expect(problem?.field).toBe(`/${"k".repeat(100)}…`);
+  });
+
   const Job = z.strictObject({
     script: z.string().min(1),
     nodes: z.number().int().min(1).max(10).optional(),

@@ -161,7 +161,10 @@ function explain(issue: Issue, base: Path, input: unknown): FieldProblem[] {
   }
 }
 
-/** Of several shapes, the one that the caller seems to have meant: the one with the fewest things wrong. */
+/**
+ * Of several shapes, the one that the caller seems to have meant: the one with the fewest things wrong. Where nothing is there
+ * that would tell, what each of them needs.
+ */
 function explainUnion(issue: Extract<Issue, { code: "invalid_union" }>, path: Path, input: unknown): FieldProblem[] {
   if ("discriminator" in issue && "options" in issue && Array.isArray(issue.options)) {
     const wanted = `one of ${issue.options.map(String).join(", ")}`;
@@ -173,6 +176,11 @@ function explainUnion(issue: Extract<Issue, { code: "invalid_union" }>, path: Pa
     ];
   }
   if (valueAt(input, path) === undefined) return [{ field: pointer(path), message: "is required" }];
+  const missing = issue.errors.map((issues) => issues.map((inner) => inner.path));
+  if (missing.flat().every((step) => step.length > 0 && valueAt(input, [...path, ...step]) === undefined)) {
+    const needs = missing.map((steps) => steps.map((step) => step.join("/")).join(" and "));
+    return [{ field: pointer(path), message: `needs ${needs.join(", or ")}` }];
+  }
   const shapes = issue.errors.map((issues) => issues.flatMap((inner) => explain(inner, path, input)));
   const [nearest] = shapes.toSorted((a, b) => a.length - b.length || longest(b) - longest(a));
   return nearest ?? [{ field: pointer(path), message: "fits none of the shapes allowed here" }];
@@ -214,7 +222,13 @@ function ownWords(issue: { message: string; code?: string | undefined; format?: 
 
 /** RFC 6901; "" is the whole body. */
 const pointer = (path: Path): string =>
-  path.map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  path.map((step) => `/${clip(String(step)).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+const MAX_NAME_SHOWN = 100;
+
+/** A name that the caller chose, as much of it as helps to find it. */
+export const clip = (name: string): string =>
+  name.length > MAX_NAME_SHOWN ? `${name.slice(0, MAX_NAME_SHOWN)}…` : name;
 
 function valueAt(input: unknown, path: Path): unknown {
   return path.reduce<unknown>(

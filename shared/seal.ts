@@ -38,6 +38,8 @@ export class SealError extends Error {
 }
 
 export interface Seal {
+  /** `kid` of the key that seals. */
+  readonly current: string;
   seal(text: string, binding: Binding): Promise<string>;
   /** Throws SealError. */
   open(jwe: string, binding: Binding): Promise<string>;
@@ -54,6 +56,8 @@ export function createSeal(keys: SealKeys): Seal {
   const byKid = new Map(keys.map(({ kid, key }) => [kid, key]));
 
   const sealing: Seal = {
+    current: current.kid,
+
     seal: (text, { purpose, connection, id }) =>
       new CompactEncrypt(utf8(text))
         .setProtectedHeader({ ...ALGORITHMS, kid: current.kid, purpose, connection, id })

@@ -119,10 +119,11 @@ describe("queues", () => {
 });
 
 describe("the Tracker", () => {
-  it("is a SQLite class of the poller like the Workspace, and the same one for everybody", () => {
+  it("is a SQLite class of the poller like the Workspace and the Office, and the same one for everybody", () => {
     expect(configs.poller.migrations.map(({ new_sqlite_classes }) => new_sqlite_classes)).toEqual([
       ["Tracker"],
       ["Workspace"],
+      ["Office"],
     ]);
     for (const worker of ["api", "transfer"] as const) {
       expect(configs[worker].durable_objects.bindings).toEqual([
@@ -137,9 +138,9 @@ describe("the Tracker", () => {
   });
 });
 
-it("chat workspaces are within the poller's reach only", () => {
+it.each(["Workspace", "Office"])("the %s is within the poller's reach only", (name) => {
   const holders = WORKERS.filter((worker) =>
-    configs[worker].durable_objects.bindings.some(({ class_name }) => class_name === "Workspace"),
+    configs[worker].durable_objects.bindings.some(({ class_name }) => class_name === name),
   );
   expect(holders).toEqual(["poller"]);
 });

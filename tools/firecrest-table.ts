@@ -1,4 +1,10 @@
-/** FirecREST's operations side by side: on v1, on v2, at our own door, and what tests each. No route can be forgotten. */
+/**
+ * FirecREST's operations side by side: on v1, on v2, at the port and at our own door, whether each may be sent again, and what
+ * tests it. No route and no method can be forgotten.
+ */
+import { AGAIN, type Again } from "../shared/firecrest/retry.ts";
+
+type PortMethod = keyof typeof AGAIN;
 
 /** What the code knows. Routes are `METHOD /path`. */
 export interface Known {
@@ -13,6 +19,8 @@ interface Row {
   v1?: readonly string[];
   /** Ids of operations. */
   v2?: readonly string[];
+  /** Methods of the port. */
+  port: readonly PortMethod[];
   /** Our routes, or in words why there is none. */
   ours: readonly string[] | string;
   /** Test files; the Python suites of test/conformance/ go through all of them besides. */
@@ -27,23 +35,31 @@ const ROUNDS = ["shared/firecrest/v1/round.test.ts", "shared/firecrest/v2/round.
 const STAGING = ["shared/firecrest/v1/storage.test.ts", "shared/firecrest/v2/transfers.test.ts"];
 const CAPTURES = [`${V1}/captures.test.ts`, `${V2}/parity.test.ts`];
 
-const file = (does: string, v1: string, v2: string, ours: string, tests = FILES): Row => ({
+const file = (
+  does: string,
+  v1: string,
+  v2: string,
+  method: Extract<PortMethod, `files.${string}`>,
+  ours: string,
+  tests = FILES,
+): Row => ({
   does,
   v1: [v1],
   v2: [v2],
+  port: [method],
   ours: [ours],
   tests,
 });
 const SYSTEM = ["GET /systems", "GET /systems/{s}"];
 const WITHIN = "within the life of a job";
 const MACHINE = ["test/contract/firecrest.test.ts", ...CAPTURES];
-const NOT_OURS = "not ours: ask the site";
 
 const ROWS: readonly Row[] = [
   {
     does: "systems and their health",
     v1: ["GET /status/systems", "GET /status/systems/:name"],
     v2: ["S1_systems"],
+    port: ["systems"],
     ours: SYSTEM,
     tests: ["shared/firecrest/v1/client.test.ts", "shared/firecrest/v2/systems.test.ts"],
   },
@@ -51,6 +67,7 @@ const ROWS: readonly Row[] = [
     does: "parameters and file systems",
     v1: ["GET /status/parameters", "GET /status/filesystems", "GET /status/filesystems/:name"],
     v2: ["S1_systems"],
+    port: ["parameters"],
     ours: SYSTEM,
     tests: CAPTURES,
   },
@@ -62,14 +79,28 @@ const ROWS: readonly Row[] = [
       ...["compute", "storage", "utilities", "tasks", "reservations"].map((service) => `GET /${service}/status`),
     ],
     v2: ["S6_liveness"],
-    ours: "`GET …/connections/{c}` tells health",
+    port: ["services", "service", "heartbeats"],
+    ours: ["GET /services"],
+    tests: [
+      "test/contract/firecrest.test.ts",
+      "shared/firecrest/v1/services.test.ts",
+      "shared/firecrest/v2/systems.test.ts",
+      ...CAPTURES,
+    ],
+  },
+  {
+    does: "who I am",
+    v1: ["GET /utilities/whoami"],
+    v2: ["S5_userinfo"],
+    port: ["whoami"],
+    ours: WITHIN,
     tests: CAPTURES,
   },
-  { does: "who I am", v1: ["GET /utilities/whoami"], v2: ["S5_userinfo"], ours: WITHIN, tests: CAPTURES },
   {
     does: "nodes",
     v1: ["GET /compute/nodes", "GET /compute/nodes/:name"],
     v2: ["S2_nodes"],
+    port: ["nodes"],
     ours: ["GET /systems/{s}/nodes"],
     tests: MACHINE,
   },
@@ -77,6 +108,7 @@ const ROWS: readonly Row[] = [
     does: "partitions",
     v1: ["GET /compute/partitions"],
     v2: ["S4_partitions"],
+    port: ["partitions"],
     ours: ["GET /systems/{s}/partitions"],
     tests: MACHINE,
   },
@@ -84,6 +116,7 @@ const ROWS: readonly Row[] = [
     does: "reservations, read",
     v1: ["GET /compute/reservations"],
     v2: ["S3_reservations"],
+    port: ["reservations"],
     ours: ["GET /systems/{s}/reservations"],
     tests: MACHINE,
   },
@@ -93,13 +126,15 @@ const ROWS: readonly Row[] = [
       `${method} /reservations`,
       `${method} /reservations/:name`,
     ]),
-    ours: "refused: the tool is not installed",
-    tests: [`${V1}/captures.test.ts`],
+    port: ["reserving.list", "reserving.create", "reserving.change", "reserving.remove"],
+    ours: "no route: deprecated, gone with v1, and of use only where a site has the tool",
+    tests: ["test/contract/firecrest.test.ts", "shared/firecrest/v1/reserving.test.ts", `${V1}/captures.test.ts`],
   },
   {
     does: "submit",
     v1: ["POST /compute/jobs/upload", "POST /compute/jobs/path"],
     v2: ["J1_submit"],
+    port: ["submit", "findByName"],
     ours: ["POST /jobs", "POST /jobs/{id}/resubmit"],
     tests: [...JOBS, `${V1}/compute.test.ts`, `${V2}/app.test.ts`],
   },
@@ -107,6 +142,7 @@ const ROWS: readonly Row[] = [
     does: "states of many jobs",
     v1: ["GET /compute/acct", "GET /compute/jobs"],
     v2: ["J2_list"],
+    port: ["round"],
     ours: ["GET /jobs", "GET /jobs/{id}/events"],
     tests: ROUNDS,
   },
@@ -114,12 +150,14 @@ const ROWS: readonly Row[] = [
     does: "state of one job",
     v1: ["GET /compute/jobs/:jobid"],
     v2: ["J3_get"],
+    port: ["round"],
     ours: ["GET /jobs/{id}"],
     tests: ROUNDS,
   },
   {
     does: "script and paths of a job",
     v2: ["J4_metadata"],
+    port: ["outputPaths"],
     ours: ["GET /jobs/{id}/logs"],
     tests: [`${V2}/app.test.ts`],
   },
@@ -127,13 +165,21 @@ const ROWS: readonly Row[] = [
     does: "cancel",
     v1: ["DELETE /compute/jobs/:jobid"],
     v2: ["J6_cancel"],
+    port: ["cancel"],
     ours: ["POST /jobs/{id}/cancel"],
     tests: JOBS,
   },
-  { does: "run a command beside a job", v2: ["J5_attach"], ours: NOT_OURS, tests: [`${V2}/parity.test.ts`] },
+  {
+    does: "run a command beside a job",
+    v2: ["J5_attach"],
+    port: ["attach"],
+    ours: ["POST /jobs/{id}/attach"],
+    tests: ["test/contract/firecrest.test.ts", "shared/firecrest/v2/jobs.test.ts", "test/journeys/files.test.ts"],
+  },
   {
     does: "tasks",
     v1: ["GET /tasks", "GET /tasks/", "GET /tasks/:id"],
+    port: ["observe"],
     ours: WITHIN,
     tests: [`${V1}/captures.test.ts`, `${V1}/faults.test.ts`],
   },
@@ -141,6 +187,7 @@ const ROWS: readonly Row[] = [
     does: "stage a file out",
     v1: ["POST /storage/xfer-external/download"],
     v2: ["T2_download"],
+    port: ["stage", "findStaged", "observe", "probe"],
     ours: ["POST /transfers", "GET /transfers", "GET /transfers/{id}"],
     tests: [...STAGING, "test/journeys/copy.test.ts"],
   },
@@ -148,12 +195,14 @@ const ROWS: readonly Row[] = [
     does: "stage a file in",
     v1: ["POST /storage/xfer-external/upload"],
     v2: ["T1_upload"],
-    ours: "refused by this version",
-    tests: STAGING,
+    port: ["stageUpload", "findUpload", "observe"],
+    ours: ["POST /transfers", "POST /jobs"],
+    tests: [...STAGING, "test/journeys/uploads.test.ts"],
   },
   {
     does: "release a staged link",
     v1: ["POST /storage/xfer-external/invalidate"],
+    port: ["release"],
     ours: "by itself, and proven",
     tests: [`${V1}/storage.test.ts`, "test/journeys/main.test.ts"],
   },
@@ -161,27 +210,34 @@ const ROWS: readonly Row[] = [
     does: "move, copy, remove, pack, unpack as a job",
     v1: ["POST /storage/xfer-internal/:operation"],
     v2: ["T3_move", "T4_copy", "T5_remove", "T6_compress", "T7_extract"],
-    ours: "where the command would take too long",
-    tests: [`${V1}/storage.test.ts`, `${V2}/process.test.ts`],
+    port: ["fileJob", "observe"],
+    ours: ["move", "copy", "compress", "extract", "rsync", "rm"].map((op) => `POST /systems/{s}/files/${op}`),
+    tests: ["test/journeys/files.test.ts", `${V1}/storage.test.ts`, `${V2}/process.test.ts`],
   },
-  file("list a directory", "GET /utilities/ls", "F1_ls", "GET /systems/{s}/files/ls"),
-  file("stat", "GET /utilities/stat", "F7_stat", "GET /systems/{s}/files/stat"),
-  file("first lines", "GET /utilities/head", "F2_head", "GET /systems/{s}/files/head"),
-  file("last lines", "GET /utilities/tail", "F3_tail", "GET /systems/{s}/files/tail"),
-  file("whole text", "GET /utilities/view", "F4_view", "GET /systems/{s}/files/view"),
-  file("SHA-256", "GET /utilities/checksum", "F5_checksum", "GET /systems/{s}/files/checksum"),
-  file("kind of file", "GET /utilities/file", "F6_file", "GET /systems/{s}/files/file"),
-  file("small file down", "GET /utilities/download", "F13_download", "GET /systems/{s}/files/download"),
-  file("small file up", "POST /utilities/upload", "F14_upload", "POST /systems/{s}/files/upload"),
-  file("make a directory", "POST /utilities/mkdir", "F9_mkdir", "POST /systems/{s}/files/mkdir"),
-  file("move", "PUT /utilities/rename", "T3_move", "POST /systems/{s}/files/move"),
-  file("copy", "POST /utilities/copy", "T4_copy", "POST /systems/{s}/files/copy"),
-  file("link", "POST /utilities/symlink", "F10_symlink", "POST /systems/{s}/files/symlink"),
-  file("mode", "PUT /utilities/chmod", "F11_chmod", "POST /systems/{s}/files/chmod"),
-  file("owner", "PUT /utilities/chown", "F12_chown", "POST /systems/{s}/files/chown"),
-  file("pack", "POST /utilities/compress", "F15_compress", "POST /systems/{s}/files/compress"),
-  file("unpack", "POST /utilities/extract", "F16_extract", "POST /systems/{s}/files/extract"),
-  file("remove", "DELETE /utilities/rm", "F8_rm", "POST /systems/{s}/files/rm"),
+  file("list a directory", "GET /utilities/ls", "F1_ls", "files.ls", "GET /systems/{s}/files/ls"),
+  file("stat", "GET /utilities/stat", "F7_stat", "files.stat", "GET /systems/{s}/files/stat"),
+  file("first lines", "GET /utilities/head", "F2_head", "files.head", "GET /systems/{s}/files/head"),
+  file("last lines", "GET /utilities/tail", "F3_tail", "files.tail", "GET /systems/{s}/files/tail"),
+  file("whole text", "GET /utilities/view", "F4_view", "files.view", "GET /systems/{s}/files/view"),
+  file("SHA-256", "GET /utilities/checksum", "F5_checksum", "files.checksum", "GET /systems/{s}/files/checksum"),
+  file("kind of file", "GET /utilities/file", "F6_file", "files.fileType", "GET /systems/{s}/files/file"),
+  file(
+    "small file down",
+    "GET /utilities/download",
+    "F13_download",
+    "files.download",
+    "GET /systems/{s}/files/download",
+  ),
+  file("small file up", "POST /utilities/upload", "F14_upload", "files.upload", "POST /systems/{s}/files/upload"),
+  file("make a directory", "POST /utilities/mkdir", "F9_mkdir", "files.mkdir", "POST /systems/{s}/files/mkdir"),
+  file("move", "PUT /utilities/rename", "T3_move", "files.move", "POST /systems/{s}/files/move"),
+  file("copy", "POST /utilities/copy", "T4_copy", "files.copy", "POST /systems/{s}/files/copy"),
+  file("link", "POST /utilities/symlink", "F10_symlink", "files.symlink", "POST /systems/{s}/files/symlink"),
+  file("mode", "PUT /utilities/chmod", "F11_chmod", "files.chmod", "POST /systems/{s}/files/chmod"),
+  file("owner", "PUT /utilities/chown", "F12_chown", "files.chown", "POST /systems/{s}/files/chown"),
+  file("pack", "POST /utilities/compress", "F15_compress", "files.compress", "POST /systems/{s}/files/compress"),
+  file("unpack", "POST /utilities/extract", "F16_extract", "files.extract", "POST /systems/{s}/files/extract"),
+  file("remove", "DELETE /utilities/rm", "F8_rm", "files.remove", "POST /systems/{s}/files/rm"),
 ];
 
 /**
@@ -196,6 +252,11 @@ export function firecrestRows(known: Known, hasFile: (path: string) => boolean):
     ...lacking("no such v1 route", rowsOf("v1"), known.v1),
     ...lacking("no such v2 operation", rowsOf("v2"), Object.keys(known.v2)),
     ...lacking("no such route of ours", ROWS.flatMap(ours), known.ours),
+    ...lacking(
+      "no row for the port's",
+      Object.keys(AGAIN),
+      ROWS.flatMap(({ port }) => port),
+    ),
     ...[...new Set(ROWS.flatMap(({ tests }) => tests))]
       .filter((test) => !hasFile(test))
       .map((test) => `no such test: ${test}`),
@@ -205,12 +266,16 @@ export function firecrestRows(known: Known, hasFile: (path: string) => boolean):
     row.does,
     code(row.v1 ?? []),
     code((row.v2 ?? []).map((id) => `${known.v2[id]?.method} ${known.v2[id]?.route}`)),
+    row.port.map((method) => `\`${method}\` ${WORDS[AGAIN[method]]}`).join("<br>"),
     typeof row.ours === "string" ? row.ours : code(row.ours),
     row.tests.map((test) => `[${nameOf(test)}](../${test})`).join("<br>"),
   ]);
 }
 
-export const HEAD = ["What", "v1", "v2", "Firewatch, below `/v1/connections/{c}`", "Tests"];
+/** Whether it is sent again when its answer was lost. */
+const WORDS: Record<Again, string> = { blindly: "again", after_check: "after a look", never: "never" };
+
+export const HEAD = ["What", "v1", "v2", "Port, and whether again", "Firewatch, below `/v1/connections/{c}`", "Tests"];
 
 const rowsOf = (api: "v1" | "v2"): string[] => ROWS.flatMap((row) => row[api] ?? []);
 

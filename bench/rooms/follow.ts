@@ -12,7 +12,10 @@ export interface FollowInput {
 }
 
 export interface FollowOutput {
+  /** To FirecREST itself. */
   requests: number;
+  /** To where tokens come from. */
+  tokens: number;
   rounds: number;
   /** Requests of one round, without looks at single jobs (v2), which grow with changes and not with jobs. */
   mostInRound: number;
@@ -50,8 +53,11 @@ export async function follow(state: DurableObjectState, env: RoomEnv, input: Fol
     await watchForeign(room, input.jobs - live, () => runSeconds(input, random));
   }
   const delays = await delaysOf(room);
+  const { pathname: tokenPath } = new URL(world.firecrest.tokenUrl);
+  const tokens = room.requests.filter(({ url }) => url.pathname === tokenPath).length;
   return {
-    requests: room.requests.length,
+    requests: room.requests.length - tokens,
+    tokens,
     rounds: rounds.length,
     mostInRound: Math.max(...rounds.map(({ requests }) => requests)),
     mostInMinute: busiest(

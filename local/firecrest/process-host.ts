@@ -183,11 +183,10 @@ async function runBeside(job: JobRecord, command: string, env: Record<string, st
     return (await promisify(execFile)("bash", ["-c", command], options)).stdout;
   } catch (error) {
     const { code, killed, stderr } = error as { code?: number; killed?: boolean; stderr?: string };
-    throw new ToolError(
-      "srun",
-      killed === true ? 124 : (code ?? 1),
-      killed === true ? "" : (stderr ?? String(error)).trimEnd(),
-    );
+    if (killed === true) throw new ToolError("srun", 124, "");
+    const exitCode = code ?? 1;
+    const words = `srun: error: localhost: task 0: Exited with exit code ${exitCode}`;
+    throw new ToolError("srun", exitCode, `${words}\n${stderr ?? String(error)}`.trimEnd());
   }
 }
 

@@ -1,5 +1,6 @@
 /** Connections: one FirecREST deployment, one credential. Secrets go in and never come out. */
 import { NewKey } from "./access.ts";
+import { PRESET_NAMES } from "./presets.ts";
 import { ConnectionName, Time, WebUrl, z } from "./words.ts";
 
 const Secret = z.string().min(1).max(4096);
@@ -17,8 +18,6 @@ const ClientCredentials = z
 const ApiKeyAuth = z
   .strictObject({ type: z.literal("api_key"), tokenUrl: WebUrl, apiKey: Secret })
   .openapi("ApiKeyAuth");
-
-export const PRESETS = ["cscs-hpc", "cscs-ml", "cscs-cw"] as const;
 
 /** What a connection may keep in object storage. What counts, and when: `docs/objects.md`. */
 export const ObjectRules = z
@@ -68,7 +67,7 @@ const Explicit = z.strictObject({
   ...Common,
 });
 const Preset = z.strictObject({
-  preset: z.enum(PRESETS),
+  preset: z.enum(PRESET_NAMES),
   auth: z.union([
     z.strictObject({ clientId: z.string().min(1).max(512), clientSecret: Secret }),
     z.strictObject({ apiKey: Secret, tokenUrl: WebUrl.optional() }),
@@ -88,6 +87,20 @@ export const SystemView = z
   })
   .openapi("System");
 export type SystemView = z.infer<typeof SystemView>;
+
+/** A part of the site, as its own checks found it: a service of FirecREST (v1), or what a system needs (v2). */
+export const ServiceView = z
+  .object({
+    name: z.string().openapi({ example: "daint/scheduler" }),
+    system: z.string().optional(),
+    available: z.boolean(),
+    description: z.string(),
+    /** Whether it, or the health check of its system, answered now; absent where it cannot be asked. */
+    answers: z.boolean().optional(),
+    checkedAt: Time.optional(),
+  })
+  .openapi("Service");
+export type ServiceView = z.infer<typeof ServiceView>;
 
 /** Nodes, partitions and reservations of a system, in the scheduler's words. */
 export const NodeView = z
@@ -118,6 +131,8 @@ export const ConnectionHealth = z.object({
   since: Time.optional(),
   /** What is wrong and what to do, in words. */
   detail: z.string().optional(),
+  /** Systems with live jobs that do not answer, each left alone by itself; the others are followed as always. */
+  failing: z.array(z.object({ system: z.string(), since: Time, detail: z.string() })).optional(),
 });
 
 export const Connection = z
@@ -172,6 +187,12 @@ export const Invitation = z
   })
   .openapi("Invitation");
 export type Invitation = z.infer<typeof Invitation>;
+
+/** One that can still be used. */
+export const OpenInvitation = Invitation.omit({ invitation: true, url: true })
+  .extend({ createdAt: Time })
+  .openapi("OpenInvitation");
+export type OpenInvitation = z.infer<typeof OpenInvitation>;
 
 /** What an invitation begins with; the rest is sealed. */
 export const INVITATION_PREFIX = "fwi_";

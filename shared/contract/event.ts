@@ -1,6 +1,6 @@
 /** The ledger: one fact about a job, transfer, callback or connection, numbered without gaps, never changed. */
 import { Job, Warning } from "./job.ts";
-import { EVENT_TYPES, EventType } from "./states.ts";
+import { EventType } from "./states.ts";
 import { PACE, Transfer } from "./transfer.ts";
 import { EventId, JobId, Time, z } from "./words.ts";
 
@@ -57,50 +57,15 @@ export const Event = z
   .openapi("Event");
 export type Event = z.infer<typeof Event>;
 
-export const EventsQuery = z.object({
+const Sequence = z.coerce.number().int().min(0);
+
+export const JobEventsQuery = z.object({
   /** Sequence after which to read; 0 = from the start. */
-  after: z.coerce.number().int().min(0).optional(),
+  after: Sequence.optional(),
+  /** The same, as every other list calls it. */
+  cursor: Sequence.optional(),
   limit: z.coerce.number().int().min(1).max(200).optional(),
-  job: JobId.optional(),
 });
+
+export const EventsQuery = JobEventsQuery.extend({ job: JobId.optional() });
 export type EventsQuery = z.infer<typeof EventsQuery>;
-
-/** Slurm's own mail types, accepted as filter aliases. */
-export const SLURM_ALIASES: Record<string, readonly string[]> = {
-  ALL: ["job.*"],
-  BEGIN: ["job.running"],
-  END: ["job.succeeded", "job.failed", "job.cancelled"],
-  FAIL: ["job.failed"],
-  REQUEUE: ["job.requeued"],
-  STAGE_OUT: ["job.settled"],
-  INVALID_DEPEND: ["job.warning"],
-  TIME_LIMIT: ["job.failed"],
-  TIME_LIMIT_50: ["job.walltime_warning"],
-  TIME_LIMIT_80: ["job.walltime_warning"],
-  TIME_LIMIT_90: ["job.walltime_warning"],
-};
-
-/** Whether an event type passes a filter. Some facts of its data narrow the Slurm aliases that need them. */
-export function matchesFilter(
-  filter: readonly string[],
-  type: string,
-  data: { percent?: unknown; reason?: unknown; pendingReason?: unknown } = {},
-): boolean {
-  return filter.some((entry) => {
-    const percent = /^TIME_LIMIT_(\d+)$/.exec(entry)?.[1];
-    if (percent !== undefined && data.percent !== Number(percent)) return false;
-    if (entry === "TIME_LIMIT" && data.reason !== "timeout") return false;
-    if (entry === "INVALID_DEPEND" && data.pendingReason !== "DependencyNeverSatisfied") return false;
-    return (SLURM_ALIASES[entry] ?? [entry]).some(
-      (pattern) =>
-        pattern === "*" || (pattern.endsWith(".*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type),
-    );
-  });
-}
-
-/** A filter entry that can never match is a mistake worth telling. */
-export function isKnownFilter(entry: string): boolean {
-  if (entry === "*" || entry in SLURM_ALIASES) return true;
-  if (entry.endsWith(".*")) return EVENT_TYPES.some((type) => type.startsWith(entry.slice(0, -1)));
-  return (EVENT_TYPES as readonly string[]).includes(entry);
-}

@@ -1,5 +1,5 @@
 /** File operations on a system, for people and scripts: one short command each, at the site's own time limit. */
-import { HpcPath, SchedulerWord, z } from "./words.ts";
+import { HpcPath, JobId, SchedulerWord, z } from "./words.ts";
 
 /** Files that go through directly; larger ones are transfers. The site's own limit may be lower. */
 export const DIRECT_MAX_BYTES = 16 * 1024 * 1024;
@@ -17,6 +17,8 @@ const AsJob = {
   asJob: z.boolean().optional(),
   /** Whom the site's job is charged to; else the connection's account. */
   account: SchedulerWord.optional(),
+  /** A job of the connection, on the same system, that must succeed first; it makes this one a job of the site. v1 only. */
+  after: JobId.optional(),
 };
 const TwoPaths = z.strictObject({ from: AbsolutePath, to: AbsolutePath, ...AsJob });
 const Part = z.strictObject({

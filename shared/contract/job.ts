@@ -1,7 +1,9 @@
 /** Jobs: what a caller asks for, and what everybody sees. */
 import { FileOperation } from "./file.ts";
+import { EventFilter } from "./filter.ts";
 import { JobReason, JobStatus, TransferStatus } from "./states.ts";
 import {
+  cursorOf,
   HpcPath,
   isWellFormed,
   JobId,
@@ -59,19 +61,6 @@ export const Resources = z
   })
   .openapi("Resources");
 export type Resources = z.infer<typeof Resources>;
-
-/** Filters over event types: `job.*`, `job.succeeded`, `*`, or Slurm's own names (`END`, `FAIL`, …). */
-export const EventFilter = z
-  .array(
-    z
-      .string()
-      .regex(
-        /^(\*|[a-z]+\.(\*|[a-z_]+)|[A-Z][A-Z0-9_]*)$/,
-        "must be an event type, a glob such as job.*, or a Slurm mail type",
-      ),
-  )
-  .min(1)
-  .max(50);
 
 /** `whsec_` and the base64 of 24 to 64 bytes, padded or not. */
 export const WebhookSecret = z
@@ -229,6 +218,7 @@ export const WatchRequest = z
 export type WatchRequest = z.infer<typeof WatchRequest>;
 
 export const JobsQuery = PageQuery.extend({
+  cursor: cursorOf(JobId),
   status: JobStatus.optional(),
   system: SystemName.optional(),
   /** `key:value` */
@@ -252,6 +242,19 @@ export const LogsQuery = z.object({
   /** `true` for where others read along, as in the log of a pipeline: whatever looks like a secret is masked. */
   masked: z.enum(["true", "false"]).optional(),
 });
+
+export const AttachRequest = z
+  .strictObject({
+    /** For the shell, beside the job, on its first node. */
+    command: z
+      .string()
+      .min(1)
+      .max(4096)
+      .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f]*$/, "must not contain control characters")
+      .refine((command) => command.isWellFormed(), "must be well-formed text"),
+  })
+  .openapi("AttachRequest");
+export const AttachAnswer = z.object({ exitCode: z.number().int() }).openapi("AttachAnswer");
 
 export const ResubmitRequest = z
   .strictObject({

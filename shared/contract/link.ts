@@ -4,6 +4,8 @@ import { idOf, ObjectKey, Time, z } from "./words.ts";
 const DAY_SECONDS = 86_400;
 export const LINK_SECONDS = { default: 7 * DAY_SECONDS, min: 60, max: 365 * DAY_SECONDS } as const;
 
+export const LinkId = idOf("lnk");
+
 /** With its quotes, as `ETag` and the listing show it. */
 const Etag = z.string().regex(/^"[\x21\x23-\x7e]{1,128}"$/, "must be an ETag in its quotes");
 
@@ -20,7 +22,7 @@ export type LinkRequest = z.infer<typeof LinkRequest>;
 
 export const ShareLink = z
   .object({
-    id: idOf("lnk"),
+    id: LinkId,
     key: z.string(),
     etag: z.string().optional(),
     createdBy: z.string(),

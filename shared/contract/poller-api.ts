@@ -1,11 +1,18 @@
 /** What the poller Worker answers to api: what needs an opened secret, or a read at the site. */
-import type { Caller } from "./access.ts";
+import type { AuditEntry, Caller } from "./access.ts";
 import type { ChatAnswer, ChatInbound, OpenedWorkspace, Workspace, WorkspaceLink, WorkspaceRequest } from "./chat.ts";
-import type { Invitation, InvitationRequest, MachinePart, SystemView } from "./connection.ts";
+import type {
+  Invitation,
+  InvitationRequest,
+  MachinePart,
+  OpenInvitation,
+  ServiceView,
+  SystemView,
+} from "./connection.ts";
 import type { Hook } from "./hook.ts";
 import type { Job } from "./job.ts";
 import type { SharedObject } from "./link.ts";
-import type { Answer, Origin, Page } from "./rpc.ts";
+import type { Answer, Idempotency, Origin, Page } from "./rpc.ts";
 import type { PageQuery } from "./words.ts";
 
 /** A hook with its opened secrets: api may keep this in memory for at most 5 s, and never stores or logs it. */
@@ -16,12 +23,16 @@ export interface OpenedHook {
 
 export interface Resealed {
   connections: number;
+  /** With the last connections only. */
+  workspaces: number;
   /** Values that an older key had sealed and the first one has sealed now. */
   resealed: number;
   /** Values that no key of this deployment opens. */
   unreadable: number;
-  /** Connections with more to do, or that could not be asked: call again. */
+  /** Connections (and `workspaces/<name>`) with more to do, or that could not be asked: call again. */
   unfinished: string[];
+  /** What people hold that an older key sealed: it ends with that key, or by itself at `until`. */
+  held: { links: number; invitations: number; until?: string };
   /** The next connections; absent after the last ones. */
   cursor?: string;
 }
@@ -39,6 +50,15 @@ export interface PollerApi {
     tail: number,
     masked: boolean,
   ): Promise<Answer<string>>;
+  /** Runs a command beside a running job (v2 only), once for each key. */
+  attach(
+    connection: string,
+    caller: Caller,
+    job: string,
+    command: string,
+    options: { origin: Origin; idempotency?: Idempotency },
+  ): Promise<Answer<{ exitCode: number; replayed?: true }>>;
+  services(connection: string, caller: Caller): Promise<Answer<Page<ServiceView>>>;
   systems(connection: string, caller: Caller): Promise<Answer<Page<SystemView>>>;
   system(
     connection: string,
@@ -55,7 +75,8 @@ export interface PollerApi {
     operation: string,
     input: Record<string, unknown>,
     origin?: Origin,
-  ): Promise<Answer<{ body: unknown } | { bytes: Uint8Array } | { job: Job }>>;
+    idempotency?: Idempotency,
+  ): Promise<Answer<({ body: unknown } | { bytes: Uint8Array } | { job: Job }) & { replayed?: true }>>;
   /** What a share link leads to; undefined for every token that does not open, whatever the reason. */
   openLink(token: string, origin: Origin): Promise<SharedObject | undefined>;
   /** Seals everything again that an older key sealed, for some connections; the cursor leads to the next ones. */
@@ -63,13 +84,20 @@ export interface PollerApi {
   /** All connections of the deployment, for ADMIN_TOKEN. */
   connections(query: PageQuery): Promise<Page<{ name: string; live: boolean }>>;
 
-  /** For ADMIN_TOKEN. Nothing is stored: an invitation is worth what is sealed in it, as long as its connection is not there. */
-  invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>>;
+  /** For ADMIN_TOKEN: invitations, and what was done to the deployment itself. */
+  invite(request: InvitationRequest, origin: Origin): Promise<Answer<Omit<Invitation, "url">>>;
+  invitations(query: PageQuery): Promise<Page<OpenInvitation>>;
+  revokeInvitation(id: string, origin: Origin): Promise<Answer<null>>;
+  audit(query: PageQuery): Promise<Page<AuditEntry>>;
 
   /** Chat workspaces, for ADMIN_TOKEN. */
-  putWorkspace(name: string, request: WorkspaceRequest): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
+  putWorkspace(
+    name: string,
+    request: WorkspaceRequest,
+    origin: Origin,
+  ): Promise<Answer<{ created: boolean; workspace: Workspace }>>;
   workspace(name: string): Promise<Answer<Workspace>>;
-  removeWorkspace(name: string): Promise<Answer<null>>;
+  removeWorkspace(name: string, origin: Origin): Promise<Answer<null>>;
   workspaceLinks(name: string): Promise<Answer<Page<WorkspaceLink>>>;
   /** Undefined for an unknown workspace. */
   openWorkspace(name: string): Promise<OpenedWorkspace | undefined>;

@@ -1,9 +1,9 @@
 /** Receivers of events, and what became of each delivery. */
 import { PlatformId, WorkspaceName } from "./chat.ts";
-import { isKnownFilter } from "./event.ts";
-import { EventFilter, WebhookSecret } from "./job.ts";
+import { EventFilter } from "./filter.ts";
+import { WebhookSecret } from "./job.ts";
 import { EventType } from "./states.ts";
-import { DeliveryId, EventId, JobId, PageQuery, SubscriptionId, Time, WebUrl, z } from "./words.ts";
+import { cursorOf, DeliveryId, EventId, JobId, PageQuery, SubscriptionId, Time, WebUrl, z } from "./words.ts";
 
 /** Headers that a receiver's owner may not set: they carry meaning for HTTP, for the signature, or for the edge. */
 const FORBIDDEN_HEADERS =
@@ -23,11 +23,6 @@ export const CustomHeaders = z
       .regex(/^[\u0020-\u007e]*$/, "must be printable ASCII"),
   )
   .refine((h) => Object.keys(h).length <= 20, "must have at most 20 entries");
-
-const KnownFilter = EventFilter.refine(
-  (filter) => filter.every(isKnownFilter),
-  "names an event type that does not exist",
-);
 
 /** Into the first five events go one by one, as what people read: their URL or key is a secret of its own. */
 const OUT_ONLY_CHANNELS = [
@@ -81,7 +76,7 @@ export const SubscriptionRequest = z
     /** Default `webhook`. */
     channel: Channel.optional(),
     url: WebUrl.optional(),
-    events: KnownFilter.optional(),
+    events: EventFilter.optional(),
     secret: WebhookSecret.optional(),
     headers: CustomHeaders.optional(),
     format: z.enum(["plain", "cloudevents"]).optional(),
@@ -114,7 +109,7 @@ export type SubscriptionRequest = z.infer<typeof SubscriptionRequest>;
 export const SubscriptionPatch = z
   .strictObject({
     url: WebUrl.optional(),
-    events: KnownFilter.optional(),
+    events: EventFilter.optional(),
     headers: CustomHeaders.optional(),
     format: z.enum(["plain", "cloudevents"]).optional(),
     ratePerMinute: z.number().int().min(1).max(6000).optional(),
@@ -207,6 +202,7 @@ export const Delivery = z
 export type Delivery = z.infer<typeof Delivery>;
 
 export const DeliveriesQuery = PageQuery.extend({
+  cursor: cursorOf(DeliveryId),
   subscription: SubscriptionId.optional(),
   job: JobId.optional(),
   status: DeliveryStatus.optional(),

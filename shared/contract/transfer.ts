@@ -3,6 +3,7 @@
 import { VerifyMode } from "./job.ts";
 import { LinkState, Proof, TransferStatus } from "./states.ts";
 import {
+  cursorOf,
   HpcPath,
   JobId,
   ObjectKey,
@@ -84,7 +85,11 @@ export const Progress = Transfer.pick({ bytes: true, totalBytes: true, ...PACE }
 });
 export type Progress = z.infer<typeof Progress>;
 
-export const TransfersQuery = PageQuery.extend({ status: TransferStatus.optional(), job: JobId.optional() });
+export const TransfersQuery = PageQuery.extend({
+  cursor: cursorOf(TransferId),
+  status: TransferStatus.optional(),
+  job: JobId.optional(),
+});
 export type TransfersQuery = z.infer<typeof TransfersQuery>;
 
 /** A cursor holds a key, so it may be as long as one. */

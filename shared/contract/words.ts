@@ -102,6 +102,13 @@ export const EffectId = idOf("eff");
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), cursor: z.string().optional() });
 
+/** Where the page before ended: the id of its last item, and nothing else, for a made-up one would silently skip items. */
+export const cursorOf = (id: z.ZodString) =>
+  z
+    .string()
+    .refine((cursor) => id.safeParse(cursor).success, "must be the cursor that the page before gave")
+    .optional();
+
 export const PageQuery = z.object({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).optional(),

@@ -14,8 +14,8 @@ import {
   type SeenJob,
   settle,
   submitted,
-  viewJob,
 } from "./job.ts";
+import { viewJob } from "./job-view.ts";
 
 const T0 = 1_800_000_000_000;
 
@@ -69,6 +69,16 @@ describe("observed", () => {
     const step = look(jobIn("running"), seenAs("succeeded", { exitCode: 0 }), T0 + 1);
     expect(types(step)).toEqual(["job.succeeded"]);
     expect(step.record).toMatchObject({ status: "succeeded", exitCode: 0, endedAt: T0 + 1 });
+  });
+
+  it("knows when a job started that was over between two looks, and of none that never ran", () => {
+    const startOf = (state: SeenJob["state"], facts: Partial<SeenJob>) =>
+      look(jobIn("queued"), seenAs(state, facts), T0 + 9_000).record.startedAt;
+    expect(startOf("succeeded", { elapsedSeconds: 4 })).toBe(T0 + 5_000);
+    expect(startOf("succeeded", { elapsedSeconds: 0 })).toBe(T0 + 9_000);
+    expect(startOf("failed", { elapsedSeconds: 0, reason: "exit_code" })).toBe(T0 + 9_000);
+    expect(startOf("cancelled", { elapsedSeconds: 0 })).toBeUndefined();
+    expect(startOf("failed", { elapsedSeconds: 0, reason: "boot_fail" })).toBeUndefined();
   });
 
   it("announces nothing and changes nothing when it sees the same again", () => {

@@ -30,6 +30,8 @@ export interface JobRecord {
   /** When anything in this record last changed. */
   changedAt: number;
   request?: JobRequest;
+  /** The whole addresses of its inputs from elsewhere, as JSON by their places; the request shows them without their queries. */
+  sealedUrls?: string;
   actor: string;
   name?: string;
   labels?: Record<string, string>;
@@ -69,6 +71,8 @@ export interface JobRecord {
   traceparent?: string;
   /** Lets the job itself wake the poll (`ping: true`); it opens nothing and changes nothing. */
   pingToken?: string;
+  /** A ping of it came: its script reaches us. */
+  calls?: true;
   /** Highest walltime warning already given: 50, 80 or 90. */
   warnedPercent?: number;
   outputs: {
@@ -145,7 +149,7 @@ export function isTracked(record: JobRecord, now: number): boolean {
 const unchanged = (record: JobRecord): Step => ({ record, announce: [], changed: false });
 
 /** Drops `undefined` so that records stay exact. */
-const compact = <T extends object>(value: { [K in keyof T]: T[K] | undefined }): T =>
+export const compact = <T extends object>(value: { [K in keyof T]: T[K] | undefined }): T =>
   Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
 
 /** The scheduler showed the job. `requestedAt` is when that look began; `now` is when it is applied. */
@@ -303,7 +307,7 @@ function ending(record: JobRecord, seen: SeenJob, now: number): Step {
     detail: undefined,
     exitCode: seen.exitCode,
     signal: seen.signal,
-    startedAt: record.startedAt ?? (seen.elapsedSeconds ? startOf(seen, now) : undefined),
+    startedAt: record.startedAt ?? (hasRun(seen) ? startOf(seen, now) : undefined),
     endedAt: now,
     revocableUntil: seen.revocable ? now + REVOCABLE_MS : undefined,
     changedAt: now,
@@ -358,38 +362,9 @@ function clear(record: JobRecord, fields: ("missingSince" | "suspicion")[], now:
   return { record: next, announce: [], changed: true };
 }
 
+/** Between two looks a job may start and end; one that ran for less than a second has run all the same. */
+const hasRun = ({ state, reason, elapsedSeconds = 0 }: SeenJob): boolean =>
+  elapsedSeconds > 0 || state === "succeeded" || reason === "exit_code";
+
 /** Our own clock decides: site times carry no zone. */
 const startOf = (seen: SeenJob, now: number): number => now - (seen.elapsedSeconds ?? 0) * 1000;
-
-const time = (ms: number): string => new Date(ms).toISOString();
-
-/** The job as everybody sees it. */
-export function viewJob(record: JobRecord, connection: string): Job {
-  return compact<Job>({
-    id: record.id,
-    connection,
-    system: record.system,
-    status: record.status,
-    reason: record.reason,
-    detail: record.detail,
-    schedulerId: record.schedulerId,
-    schedulerState: record.schedulerState,
-    exitCode: record.exitCode,
-    signal: record.signal,
-    run: record.run,
-    name: record.name,
-    labels: record.labels,
-    acceptedAt: time(record.acceptedAt),
-    submittedAt: record.submittedAt === undefined ? undefined : time(record.submittedAt),
-    startedAt: record.startedAt === undefined ? undefined : time(record.startedAt),
-    endedAt: record.endedAt === undefined ? undefined : time(record.endedAt),
-    settledAt: record.settledAt === undefined ? undefined : time(record.settledAt),
-    timeLimitSeconds: record.timeLimitSeconds,
-    array: record.array,
-    watched: record.watched,
-    inputs: record.inputs?.map(({ transferId, path, status }) => ({ transferId, path, status })),
-    operation: record.operation,
-    outputs: record.outputs.map(({ transferId, path, key, status }) => ({ transferId, path, key, status })),
-    warnings: record.warnings,
-  });
-}

@@ -21,7 +21,9 @@ export interface TransferRecord {
   system: string;
   path: string;
   key: string;
+  /** Of a file from elsewhere, without its query; the whole is sealed beside it. */
   url?: string;
+  sealedUrl?: string;
   account?: string;
   overwrite: boolean;
   verify?: Proof;

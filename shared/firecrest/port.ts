@@ -5,6 +5,18 @@
  * Times are milliseconds since the epoch; sizes are bytes; durations name their unit.
  */
 import type { JobReason } from "../contract/states.ts";
+import type {
+  Heartbeat,
+  MachineNode,
+  MachinePartition,
+  MachineReservation,
+  ReservationRequest,
+  ServiceStatus,
+  SiteParameters,
+  SystemStatus,
+} from "./machine.ts";
+
+export type * from "./machine.ts";
 
 export type Api = "v1" | "v2";
 
@@ -38,51 +50,6 @@ export interface Handle {
   expiresAt?: number;
   /** Whether the site has a way to release the staged object before it expires. */
   releasable: boolean;
-}
-
-export interface SystemStatus {
-  name: string;
-  available: boolean;
-  description: string;
-  fileSystems: { path: string; defaultWorkDir: boolean }[];
-}
-
-/** Site limits in bytes and seconds, as far as the site tells; absent = unknown. */
-export interface SiteParameters {
-  version?: string;
-  scheduler?: string;
-  objectStorage?: string;
-  stagingTtlSeconds?: number;
-  stagingMaxBytes?: number;
-  /** Of one file, read in one command. */
-  directMaxBytes?: number;
-  /** Of one file, sent in one request. */
-  directUploadMaxBytes?: number;
-  commandTimeoutSeconds?: number;
-}
-
-/** States are the scheduler's own words. */
-export interface MachineNode {
-  name: string;
-  states: string[];
-  partitions: string[];
-  features: string[];
-}
-
-export interface MachinePartition {
-  name: string;
-  states: string[];
-  cpus?: number;
-  nodes?: number;
-}
-
-export interface MachineReservation {
-  name: string;
-  state?: string;
-  nodes?: string;
-  /** Only where the site tells it with its zone (v2). */
-  startsAt?: number;
-  endsAt?: number;
 }
 
 /** The batch job as the scheduler gets it: `script` is already composed by `script.ts`. */
@@ -280,6 +247,14 @@ export interface FileOps {
   extract(system: string, from: string, to: string): Promise<void>;
 }
 
+/** Each operation of v1's own tool for reservations, which few sites have; v2 has none. `name`: lower-case letters, digits, `-_$`. */
+export interface ReservationOps {
+  list(system: string): Promise<MachineReservation[]>;
+  create(system: string, name: string, account: string, request: ReservationRequest): Promise<void>;
+  change(system: string, name: string, request: ReservationRequest): Promise<void>;
+  remove(system: string, name: string): Promise<void>;
+}
+
 export type FileJob =
   | { op: "move" | "copy" | "compress" | "extract" | "rsync"; from: string; to: string; dereference?: boolean }
   | { op: "remove"; path: string };
@@ -295,9 +270,14 @@ export interface NameLookup {
 export interface Firecrest {
   readonly api: Api;
   readonly files: FileOps;
+  readonly reserving: ReservationOps;
 
   systems(): Promise<SystemStatus[]>;
   parameters(): Promise<SiteParameters>;
+  services(): Promise<ServiceStatus[]>;
+  /** One of them by its name. */
+  service(name: string): Promise<ServiceStatus>;
+  heartbeats(): Promise<Heartbeat[]>;
   /** Unix user behind the credential, for default directories. */
   whoami(system: string): Promise<string>;
 
@@ -309,6 +289,11 @@ export interface Firecrest {
   submit(job: Submission): Promise<SubmitResult>;
   /** `over`: the scheduler says the job had already ended or is unknown. */
   cancel(system: string, schedulerId: string): Promise<"requested" | "over">;
+  /**
+   * Runs a shell command beside a running job, within the site's time for one command; its output is not told. Never sent
+   * twice: nothing shows afterwards whether it ran. v1: `not_supported`.
+   */
+  attach(system: string, schedulerId: string, command: string): Promise<{ exitCode: number }>;
   /** One poll round for one system: at most six requests, plus by-id confirmations that grow with changes only. */
   round(system: string, jobs: TrackedJob[]): Promise<Round>;
   /** Looks for a job by its exact full name among jobs not older than `since`. */
@@ -332,8 +317,8 @@ export interface Firecrest {
     bytes: number,
     account?: string,
   ): Promise<{ handle: Handle; form?: UploadForm }>;
-  /** Starts a file operation as a job. */
-  fileJob(system: string, job: FileJob, account?: string): Promise<Handle>;
+  /** Starts a file operation as a job. `after`: once that job of the scheduler has succeeded; v2: `not_supported`. */
+  fileJob(system: string, job: FileJob, account?: string, after?: string): Promise<Handle>;
   /** State of long operations, in as few requests as the API allows. Same order as asked. */
   observe(handles: Handle[]): Promise<HandleState[]>;
   /** Asks the site to release a staged object. The answer proves nothing; `probe` does. */

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { type Composed, composeScript, type ScriptRequest, tagOf } from "./script.ts";
+import { tagOf } from "../ids.ts";
+import { type Composed, composeScript, type ScriptRequest } from "./script.ts";
 
 const TAG = "0123456789abc";
 const BASH = "#!/bin/bash -l\n#SBATCH --time=10\n\necho hello\n";

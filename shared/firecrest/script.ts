@@ -59,9 +59,6 @@ export interface ComposedScript {
 
 export type Composed = ComposedScript | { ok: false; problems: ScriptProblem[] };
 
-/** The tag of a job: the last 13 characters of its id, which are random. */
-export const tagOf = (jobId: string): string => jobId.slice(-13).toLowerCase();
-
 export function composeScript(request: ScriptRequest): Composed {
   return request.script === undefined
     ? composePath(request, request.scriptPath ?? "")

@@ -1,6 +1,7 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
-import { claimsMatch, createOidc, issuerOf, type OidcPolicy } from "./oidc.ts";
+import { claimsMatch } from "./claims.ts";
+import { createOidc, issuerOf, type OidcPolicy } from "./oidc.ts";
 
 const ISSUER = "https://issuer.example";
 const NOW = 1_795_348_800_000;

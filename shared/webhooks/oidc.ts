@@ -6,11 +6,7 @@
 import { createRemoteJWKSet, customFetch, decodeJwt, errors, type JWTPayload, jwtVerify } from "jose";
 import type { Now } from "../clock.ts";
 import { z } from "../contract/words.ts";
-
-export type ClaimValue = string | number | boolean;
-
-/** Which claims a token must carry. A list means: any one of these. */
-export type BoundClaims = Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>;
+import { type BoundClaims, claimsMatch } from "./claims.ts";
 
 export interface OidcPolicy {
   issuer: string;
@@ -118,23 +114,6 @@ export function createOidc(deps: { fetch: (url: string, init: RequestInit) => Pr
       }
     },
   };
-}
-
-/**
- * Whether a token's claims are those of a binding: every bound claim is there and is one of its values. Numbers and texts of
- * the same digits are equal (GitHub writes ids as text, people write them as numbers); lists and objects in a token never
- * match. No bound claim at all matches nothing.
- */
-export function claimsMatch(claims: Readonly<Record<string, unknown>>, bound: BoundClaims): boolean {
-  const names = Object.keys(bound);
-  return (
-    names.length > 0 &&
-    names.every((name) => {
-      const actual = Object.hasOwn(claims, name) ? claims[name] : undefined;
-      if (typeof actual !== "string" && typeof actual !== "number" && typeof actual !== "boolean") return false;
-      return [bound[name]].flat().some((wanted) => wanted !== undefined && String(wanted) === String(actual));
-    })
-  );
 }
 
 /** Who a token says made it, unverified: for choosing the policy that it is then verified against. */

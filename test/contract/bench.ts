@@ -31,6 +31,8 @@ export interface HostKind {
   /** How many seconds a job must run to be seen running. */
   beatSeconds: number;
   patienceMs: number;
+  /** Whether commands do what they say. */
+  hasShell: boolean;
   start(api: Api): Promise<Place>;
 }
 
@@ -39,6 +41,7 @@ export const MEMORY: HostKind = {
   shortLimit: "1",
   beatSeconds: 30,
   patienceMs: 30_000,
+  hasShell: false,
   start: async (api) => ({
     async bench() {
       const site = await embeddedSite(api);
@@ -65,6 +68,7 @@ export const PROCESS: HostKind = {
   shortLimit: "0:01",
   beatSeconds: 2,
   patienceMs: 60_000,
+  hasShell: true,
   async start(api) {
     const dir = await mkdtemp(join(tmpdir(), "firewatch-contract-"));
     const site = await startFirecrest({

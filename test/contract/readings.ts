@@ -43,6 +43,18 @@ export const READINGS: readonly Reading[] = [
     },
   },
   {
+    title: "reads what the site consists of, all and each, and which of it answers",
+    async read(client) {
+      const services = await client.services();
+      for (const { name } of services.slice(0, 2)) expect(await client.service(name)).toMatchObject({ name });
+      expect(await failure(client.service("nothing-of-that-name"))).toMatchObject({ code: "not_found" });
+      const beats = await client.heartbeats();
+      expect(beats.length).toBeGreaterThan(0);
+      const silent = beats.filter(({ alive }) => !alive).map(({ name }) => name);
+      return `${services.map(({ name }) => name).join(", ")}; silent: ${silent.join(", ") || "none"}`;
+    },
+  },
+  {
     title: "knows whose credential it has",
     async read(client, system) {
       const user = await client.whoami(system);

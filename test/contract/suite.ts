@@ -238,6 +238,54 @@ export function firecrestContract(api: Api, host: HostKind): void {
       });
     });
 
+    describe("does beside a job", () => {
+      it.runIf(api === "v2")("what it is told to, and hears how that ended, as long as the job runs", async () => {
+        const id = await submit(sleeps(3600), "beside");
+        await reach(id, "running");
+        // Its step is there a little later than the state.
+        const ended = await bench.until(
+          () => client.attach(SYSTEM, id, `echo 'a  b' > ${home}/beside; pwd`).catch(() => undefined),
+          "a command beside the job",
+        );
+        expect(ended).toEqual({ exitCode: 0 });
+        if (host.hasShell) {
+          expect(await client.files.view(SYSTEM, `${home}/beside`)).toBe("a  b\n");
+          expect(await client.attach(SYSTEM, id, "echo no such thing >&2; exit 3")).toEqual({ exitCode: 3 });
+        }
+        await client.cancel(SYSTEM, id);
+        await reach(id, "cancelled", { status: "running" });
+        expect(await failure(client.attach(SYSTEM, id, "true"))).toMatchObject({
+          code: "scheduler_refused",
+          retry: "never",
+        });
+      });
+
+      it.runIf(api === "v1")("nothing, and says what to do instead", async () => {
+        const error = await failure(client.attach(SYSTEM, "1", "true"));
+        expect(error).toMatchObject({ code: "not_supported", retry: "never" });
+        expect(error.message).toContain("in the job's own script");
+      });
+    });
+
+    describe("reserves nodes", () => {
+      it("nowhere, and says why, where the site or the API has no way to", async () => {
+        const { reserving } = client;
+        const from = { startsAt: "2030-01-01T08:00:00", endsAt: "2030-01-01T09:00:00" };
+        const request = { nodes: 1, nodeType: "gpu", ...from };
+        for (const work of [
+          () => reserving.list(SYSTEM),
+          () => reserving.create(SYSTEM, "class", "csstaff", request),
+          () => reserving.change(SYSTEM, "class", request),
+          () => reserving.remove(SYSTEM, "class"),
+        ])
+          expect(await failure(work())).toMatchObject({
+            code: "not_supported",
+            retry: "never",
+            message: expect.stringMatching(/no tool for reservations|cannot change them/),
+          });
+      });
+    });
+
     describe("moves files through the staging area", () => {
       async function stageFile(path: string): Promise<{ handle: Handle; url: string; expiresAt: number }> {
         const handle = await client.stage(SYSTEM, path);
@@ -289,6 +337,24 @@ export function firecrestContract(api: Api, host: HostKind): void {
         expect(text(await client.files.download(SYSTEM, `${home}/b.txt`))).toBe("a");
         const bad = await client.fileJob(SYSTEM, { op: "copy", from: `${home}/none`, to: `${home}/c.txt` });
         expect(await settle(bad)).toMatchObject({ state: "failed", code: "not_found" });
+      });
+
+      it.runIf(api === "v1")("after another job, once that has succeeded", async () => {
+        await write("late.txt", "");
+        const write42 = host.hasShell ? `echo 42 > ${home}/late.txt` : `#FAKE write ${home}/late.txt 42`;
+        const first = await submit([...sleeps(host.beatSeconds), write42], "first");
+        const job = { op: "copy", from: `${home}/late.txt`, to: `${home}/copy.txt` } as const;
+        const handle = await client.fileJob(SYSTEM, job, undefined, first);
+        expect(await settle(handle)).toMatchObject({ state: "done" });
+        expect(text(await client.files.download(SYSTEM, `${home}/copy.txt`)).trim()).toBe("42");
+      });
+
+      it.runIf(api === "v2")("and cannot make one wait for another job, which it says", async () => {
+        const job = { op: "copy", from: `${home}/a`, to: `${home}/b` } as const;
+        expect(await failure(client.fileJob(SYSTEM, job, undefined, "1"))).toMatchObject({
+          code: "not_supported",
+          retry: "never",
+        });
       });
 
       it("each of them", async () => {

@@ -16,6 +16,10 @@ const DIFFERENCES: Record<string, string> = {
   "cancelled job .timeLimitSeconds": "the same",
   "events .items[].data.timeLimitSeconds": "the same",
   "rsync ": "v2 has no rsync: 422, and the answer says what to use",
+  "copy after a job ": "v2 cannot make one wait for another: 422, and the answer says what to do",
+  "attach ": "v1 has no attach: 422, and the answer says what to do",
+  "services .items[].system": "v2 looks after each system's services, v1 has its own",
+  "services .items[].checkedAt": "v1 does not tell when it looked",
 };
 
 let firewatch: Deployment;
@@ -123,6 +127,7 @@ async function program({ url, apiKey }: { url: string; apiKey: string }, home: s
     "the start of the long job",
     30_000,
   );
+  kept("attach", await call("POST", `jobs/${accepted.id}/attach`, { command: "true" }));
   expect((await call("POST", `jobs/${accepted.id}/cancel`)).status).toBe(202);
   const cancelled = await settled(accepted.id);
   expect(kept("cancelled job", cancelled).status).toBe("cancelled");
@@ -130,6 +135,7 @@ async function program({ url, apiKey }: { url: string; apiKey: string }, home: s
   // Files are worked on.
   kept("systems", await call("GET", "systems"));
   kept("system", await call("GET", "systems/cluster"));
+  kept("services", await call("GET", "services"));
   for (const part of ["nodes", "partitions", "reservations"]) kept(part, await call("GET", `systems/cluster/${part}`));
   /** What a program does with any write: 200 is done; 202 is a job, which is followed. */
   const write = async (operation: string, body: object) => {
@@ -162,6 +168,8 @@ async function program({ url, apiKey }: { url: string; apiKey: string }, home: s
   kept("mkdir out", await write("mkdir", { path: `${dir}/out` }));
   kept("extract", await write("extract", { from: `${dir}/sub.tar.gz`, to: `${dir}/out` }));
   kept("extract as a job", await write("extract", { from: `${dir}/sub.tar.gz`, to: `${dir}/out`, asJob: true }));
+  const afterwards = { from: `${dir}/c.txt`, to: `${dir}/d.txt`, after: jobId };
+  kept("copy after a job", await write("copy", afterwards));
   kept("rsync", await write("rsync", { from: `${dir}/sub/`, to: `${dir}/mirror` }));
   const names = (await read("ls", `path=${dir}`)).body.items.map(({ name }: { name: string }) => name);
   expect(names).toEqual(expect.arrayContaining(["sub", "c.txt", "link", "sub.tar.gz", "out"]));
@@ -197,6 +205,13 @@ it("one program, unchanged, does the same on v1 and on v2, and hears of what v2 
   expect([...new Set(found)].sort()).toEqual(Object.keys(DIFFERENCES).sort());
   expect(one?.get("rsync")).toMatchObject({ status: 200 });
   expect(two?.get("rsync")).toMatchObject({ status: 422, body: { detail: expect.stringContaining("use copy") } });
+  for (const [transcript, step, words] of [
+    [one, "attach", "in the job's own script"],
+    [two, "copy after a job", "when it has ended"],
+  ] as const)
+    expect(transcript?.get(step)).toMatchObject({ status: 422, body: { detail: expect.stringContaining(words) } });
+  expect(one?.get("copy after a job")).toMatchObject({ status: 200 });
+  expect(two?.get("attach")).toMatchObject({ status: 200, body: { exitCode: 0 } });
   expect(two?.get("transfer")?.body).toMatchObject({ link: { state: "expires" } });
 }, 240_000);
 

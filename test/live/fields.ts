@@ -11,6 +11,7 @@ export function operationOf(path: string): string {
       "/$1/{system}/$2",
     )
     .replace(/^(\/compute\/\{system\}\/jobs)\/[^/]+/, "$1/{id}")
+    .replace(/^\/(compute|storage|utilities|tasks|reservations)\/status$/, "/{service}/status")
     .replace(/^\/tasks\/?[^/]*$/, "/tasks")
     .replace(/^\/status\/(systems|filesystems|services)\/[^/]+$/, "/status/$1/{name}");
 }
@@ -35,7 +36,8 @@ export function fieldsIn(value: unknown, names: ReadonlySet<string>, at = ""): S
 
 /** The fields of all recorded answers by operation. The view of one task counts for the list of tasks. */
 export function readKnownFields(jsonLines: string): Map<string, Set<string>> {
-  const known = new Map<string, Set<string>>();
+  // Of heartbeats only refusals were recorded; this is what the services' source says.
+  const known = new Map([["/{service}/status", new Set(["success"])]]);
   const learn = (operation: string, body: unknown) => {
     const fields = known.get(operation) ?? new Set<string>();
     known.set(operation, fields);

@@ -17,6 +17,7 @@ onSlurm("FirecREST clients on a real Slurm", (cluster) => {
     shortLimit: "1",
     beatSeconds: 6,
     patienceMs: PATIENCE_MS,
+    hasShell: true,
     async start(api) {
       if (user === undefined) throw new Error("the cluster has no user");
       const host = await slurmHost(cluster);

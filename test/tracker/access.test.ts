@@ -112,10 +112,10 @@ describe("a credential for one system", () => {
       };
       expect(await hooks.acceptFromHook(world.desk, "theirs", inbound)).toMatchObject({ ok: false, code: "invalid" });
       // What was refused is on record for the hook's owner, and may be sent again.
-      expect(hooks.hookRequests(world.house, OTHER, "theirs", {}).items).toMatchObject([
-        { outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") },
-      ]);
-      expect(hooks.hookRequests(world.house, LAB, "theirs", {}).items).toEqual([]);
+      expect(hooks.hookRequests(world.house, OTHER, "theirs", {})).toMatchObject({
+        value: { items: [{ outcome: "refused", messageId: "m1", problem: expect.stringContaining("/system") }] },
+      });
+      expect(hooks.hookRequests(world.house, LAB, "theirs", {})).toMatchObject({ code: "not_found" });
       const again = {
         ...inbound,
         result: { ...inbound.result, request: { ...inbound.result.request, system: "elsewhere" } },
@@ -245,6 +245,7 @@ describe("an open stream", () => {
 
   it("ends with the token that opened it", () =>
     withSockets(async (world, state) => {
+      access.putIdentity(world.house, ADMIN, "ci", { issuer: "i", audience: "a", claims: { id: "1" } }, {});
       const exp = Math.floor(world.house.now() / 1000) + 300;
       const { seen, closed } = await open(
         world,
@@ -256,6 +257,25 @@ describe("an open stream", () => {
       tell(world, "cluster");
       await soon(() => closed.length === 1);
       expect([seen, closed]).toEqual([[], [4001]]);
+    }));
+
+  it("ends with the binding that let its token in, also where that is only narrowed", () =>
+    withSockets(async (world, state) => {
+      const bound = { issuer: "https://ci.test", audience: "a", claims: { id: "1" } };
+      const caller: Caller = { kind: "oidc", issuer: bound.issuer, audience: ["a"], claims: { id: "1" } };
+      for (const name of ["removed", "narrowed", "kept"]) access.putIdentity(world.house, ADMIN, name, bound, {});
+      const readers = await Promise.all(
+        ["removed", "narrowed", "kept"].map((name) => open(world, state, caller, { name: `identity:${name}` })),
+      );
+      access.removeIdentity(world.house, ADMIN, "removed", {});
+      access.putIdentity(world.house, ADMIN, "narrowed", { ...bound, systems: ["elsewhere"] }, {});
+      tell(world, "cluster");
+      await soon(() => readers[2]?.seen.length === 1 && readers[1]?.closed.length === 1);
+      expect(readers.map(({ seen, closed }) => [seen, closed])).toEqual([
+        [[], [4001]],
+        [[], [4001]],
+        [[1], []],
+      ]);
     }));
 
   it("gives 5,000 events at a time, so that a reader from the start does not fill the Tracker's memory", () =>

@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { EffectKind } from "../../shared/domain/effect.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
 import { cancelTransfer } from "../../workers/poller/accept.ts";
+import { transferProblems } from "../../workers/poller/examine.ts";
+import { ACTOR } from "./reception.ts";
 import { atRest, text, write } from "./way-down.ts";
 import { inWorld, type World } from "./world.ts";
 
@@ -40,6 +42,14 @@ for (const api of ["v1", "v2"] as Api[]) {
         await world.until(() => world.job(id).settledAt !== undefined);
         expect(world.job(id).outputs[0]).toMatchObject({ status: "stored" });
         await atRest(world);
+      }));
+
+    it("that cannot arrive is refused by the character that is in the way, not by one that a link gets around", () =>
+      inSite(async (world) => {
+        const [path, character] = api === "v1" ? ["/d/a b & c", "&"] : ["/d/a b 'c'", "'"];
+        const request = { direction: "download", system: "cluster", path, key: "k" } as const;
+        const message = `must not contain "${character}" (character ${path.indexOf(character) + 1})`;
+        expect(transferProblems(world.desk, ACTOR, request)).toEqual([{ field: "/path", message }]);
       }));
 
     for (const kind of ["stage", "tidy"] as EffectKind[])

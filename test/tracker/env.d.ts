@@ -3,6 +3,7 @@ declare namespace Cloudflare {
   interface Env {
     TRACKER: DurableObjectNamespace;
     WORKSPACES: DurableObjectNamespace;
+    OFFICE: DurableObjectNamespace;
     TOKENS: KVNamespace;
     INDEX: KVNamespace;
     OBJECTS: R2Bucket;

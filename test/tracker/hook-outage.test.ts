@@ -46,7 +46,8 @@ describe("an hour in which FirecREST does not answer", () => {
       expect(await world.jobsOnMachine()).toBe(JOBS);
       await world.until(() => world.hits.length >= JOBS);
       expect(new Set(world.hits.map(({ body }) => JSON.parse(body).subject)).size).toBe(JOBS);
-      expect(hooks.hookRequests(world.house, ACTOR, "h", {}).items).toHaveLength(JOBS);
+      const requests = hooks.hookRequests(world.house, ACTOR, "h", {});
+      expect(requests.ok && requests.value.items).toHaveLength(JOBS);
     }),
   );
 });

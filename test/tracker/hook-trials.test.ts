@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { HookRequestBody } from "../../shared/contract/hook.ts";
 import type { JobRequest } from "../../shared/contract/job.ts";
 import type { Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import { targetProblems } from "../../workers/poller/examine.ts";
 import * as hooks from "../../workers/poller/hooks.ts";
 import { preview } from "../../workers/poller/preview.ts";
 import { retire } from "../../workers/poller/retention.ts";
@@ -104,6 +105,22 @@ async function inWorldOf(api: "v1" | "v2", scenario: (world: World) => Promise<v
   await runInDurableObject(stub, async (_, state) => scenario(await World.create(state, env, { api })));
 }
 
+describe("what a hook starts", () => {
+  it("is looked at when the hook is saved: its system, and where its callbacks go", () =>
+    inWorldOf("v1", async (world) => {
+      const job = { system: "clutser", script: "#!/bin/sh\n", callbacks: [{ url: "https://10.0.0.1/" }] };
+      expect(targetProblems(world.desk, ADMIN, { job }).map(({ field }) => field)).toEqual([
+        "/target/job/system",
+        "/target/job/callbacks/0/url",
+      ]);
+      const transfer = { direction: "download", system: "clutser", path: "/x", key: "k" };
+      expect(targetProblems(world.desk, ADMIN, { transfer })).toEqual([
+        { field: "/target/transfer/system", message: "is not a system of this connection; it has cluster" },
+      ]);
+      expect(targetProblems(world.desk, ADMIN, { job: { ...job, system: "cluster", callbacks: [] } })).toEqual([]);
+    }));
+});
+
 describe("what is kept of a hook's past", () => {
   const hookOf = (name: string): HookRequestBody => ({
     source: "bearer",
@@ -138,11 +155,19 @@ describe("what is kept of a hook's past", () => {
       expect([targetOf(2), targetOf(3)]).toEqual(["two", "three"]);
     }));
 
+  it("of a hook that never was there are none: it is not found", () =>
+    inWorld(async (world) => {
+      expect(hooks.hookRequests(world.house, ADMIN, "never", {})).toMatchObject({ code: "not_found" });
+      await put(world, "one");
+      expect(hooks.hookRequests(world.house, ADMIN, "h", {})).toMatchObject({ value: { items: [] } });
+    }));
+
   it("of a request are body, headers and claims for a week, then none of them", () =>
     inWorld(async (world) => {
       await put(world, "one");
       await hooks.acceptFromHook(world.desk, "h", inbound(1));
-      const [request] = hooks.hookRequests(world.house, ADMIN, "h", {}).items;
+      const requests = hooks.hookRequests(world.house, ADMIN, "h", {});
+      const request = requests.ok ? requests.value.items[0] : undefined;
       const look = () => hooks.hookRequest(world.house, ADMIN, "h", request?.id ?? "");
       expect(look()).toMatchObject({
         value: { body: "{}", headers: { "x-kind": "a" }, claims: { sub: "me" }, version: 1 },

@@ -246,4 +246,28 @@ describe("what is asked for", () => {
       expect(world.job(id).status).toBe("succeeded");
       expect(new TextDecoder().decode(await world.file("/scratch/alice/config.yaml"))).toBe("two");
     }));
+
+  it("keeps signatures of addresses to itself, and has them for a resubmission", () =>
+    inWorld(async (world) => {
+      world.receivers.set("/signed", (request) => {
+        const isSigned = new URL(request.url).searchParams.get("sig") === "s3cret";
+        return isSigned ? new Response("data") : new Response(null, { status: 403 });
+      });
+      const first = await world.submit({
+        script: SCRIPT,
+        workingDirectory: "/scratch/alice",
+        inputs: [
+          { url: "https://receiver.test/signed?sig=s3cret", path: "config.yaml" },
+          { url: "https://receiver.test/signed?sig=s3cret", path: "again.yaml" },
+        ],
+      });
+      const rows = () => JSON.stringify(world.house.rows("SELECT doc FROM jobs UNION SELECT doc FROM transfers"));
+      expect(rows()).not.toContain("s3cret");
+      await world.until(settled(world, first.id));
+      expect(world.job(first.id).status).toBe("succeeded");
+      const answer = await resubmit(world.desk, ACTOR, first.id, {}, { origin: {} });
+      const id = answer.ok ? answer.value.job.id : "";
+      await world.until(settled(world, id));
+      expect([world.job(id).status, rows().includes("s3cret")]).toEqual(["succeeded", false]);
+    }));
 });

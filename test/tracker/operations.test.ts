@@ -8,8 +8,9 @@ import { inWorld, type World } from "./world.ts";
 const ACTOR = { name: "admin" };
 const HOME = "/scratch/alice";
 
-function start(world: World, job: FileJob): string {
-  const answer = acceptOperation(world.house, ACTOR, { system: "cluster", job, warnings: [] }, {});
+function start(world: World, job: FileJob, after?: string): string {
+  const request = { system: "cluster", job, warnings: [], ...(after === undefined ? {} : { after }) };
+  const answer = acceptOperation(world.house, ACTOR, request, {});
   if (!answer.ok) throw new Error(JSON.stringify(answer));
   return answer.value.id;
 }
@@ -159,4 +160,33 @@ describe.each(["v1", "v2"] as const)("a file operation as a job of a %s site", (
       {},
       { api },
     ));
+});
+
+describe("an operation that waits for a job", () => {
+  it("starts once that has succeeded", () =>
+    inWorld(async (world) => {
+      const { id: first } = await world.submit({
+        system: "cluster",
+        script: `#!/bin/bash -l\n#FAKE sleep 60\n#FAKE write ${HOME}/a.txt 42\n`,
+      });
+      await world.until(() => world.job(first).status === "running");
+      const id = start(world, { op: "copy", from: `${HOME}/a.txt`, to: `${HOME}/b.txt` }, first);
+      await settle(world, id);
+      expect([world.job(first).status, world.job(id).status]).toEqual(["succeeded", "succeeded"]);
+      expect(await names(world)).toContain("b.txt");
+    }));
+
+  it("is refused for a job that there is not, and for one that the scheduler does not know yet", () =>
+    inWorld(async (world) => {
+      const { id: unsent } = await world.submit({ system: "cluster", script: "#!/bin/bash -l\n" });
+      for (const [after, message] of [
+        ["job_00000000000000000000000000", "is no job of yours"],
+        [unsent, "is not with the scheduler yet; ask again when it is queued"],
+      ]) {
+        const job = { op: "remove", path: `${HOME}/a` } as const;
+        expect(
+          acceptOperation(world.house, ACTOR, { system: "cluster", job, warnings: [], after: after ?? "" }, {}),
+        ).toMatchObject({ ok: false, errors: [{ field: "/after", message }] });
+      }
+    }));
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createSeal, parseSealKeys } from "../../shared/seal.ts";
 import type { Desk } from "../../workers/poller/accept.ts";
 import * as hooks from "../../workers/poller/hooks.ts";
+import { addLink } from "../../workers/poller/links.ts";
 import { reseal } from "../../workers/poller/reseal.ts";
 import { signingKeys } from "../../workers/poller/signing.ts";
 import { Site } from "../../workers/poller/site.ts";
@@ -30,7 +31,7 @@ function keysInUse(world: World): Record<string, number> {
   return counts;
 }
 
-/** One of everything that is sealed: credential, signing key, hook, subscription, job callback, staged link, stored answer, upload form. */
+/** One of everything that is sealed: credential, signing key, hook, subscription, job callback, staged link, stored answer, upload form, address. */
 async function furnished(world: World): Promise<{ subscription: string; secret: string }> {
   await hooks.putHook(
     world.house,
@@ -53,6 +54,7 @@ async function furnished(world: World): Promise<{ subscription: string; secret: 
     outputs: [{ path: "out.txt", key: "o" }],
     callbacks: [{ url: "https://receiver.test/job", secret: CALLBACK_SECRET }],
   });
+  await addLink(world.desk, ACTOR, { key: "o" }, {});
   // The link is sealed from the moment at which the file is staged until it is released.
   await world.until(() => world.types(`transfers/${job.outputs[0]?.transferId}`).includes("transfer.staged"));
   // The site waits for a file whose Worker has died: the links that it goes by are kept.
@@ -60,6 +62,12 @@ async function furnished(world: World): Promise<{ subscription: string; secret: 
   await world.put("in", content(8 * MIB));
   await world.upload(TARGET, { key: "in" });
   await world.until(() => world.house.rows("SELECT 1 FROM forms").length > 0);
+  // A file from elsewhere whose server is away, and whose address holds a signature.
+  await world.submit({
+    script: SCRIPT,
+    workingDirectory: "/scratch/alice",
+    inputs: [{ url: "https://receiver.test/away?sig=1", path: "away.dat" }],
+  });
   return { subscription: id, secret };
 }
 
@@ -69,12 +77,21 @@ describe("resealing", () => {
       const { secret } = await furnished(world);
       const before = keysInUse(world);
       expect(Object.keys(before)).toEqual(["t"]);
-      expect(before.t).toBeGreaterThanOrEqual(7);
+      expect(before.t).toBeGreaterThanOrEqual(9);
 
       const rotating: Desk = { ...world.desk, seal: sealOf(NEW, OLD) };
-      expect(await reseal(rotating, { ip: "192.0.2.1" })).toEqual({ resealed: before.t, unreadable: 0, more: false });
+      expect(await reseal(rotating, { ip: "192.0.2.1" })).toMatchObject({
+        resealed: before.t,
+        unreadable: 0,
+        more: false,
+      });
       expect(keysInUse(world)).toEqual({ new: before.t });
-      expect(await reseal(rotating, {})).toEqual({ resealed: 0, unreadable: 0, more: false });
+      const again = await reseal(rotating, {});
+      expect(again).toMatchObject({ resealed: 0, unreadable: 0, more: false });
+      // A share link is in somebody's hands: it is told of until its time is over, and new ones are under the new key.
+      expect(again.staleLinks).toEqual({ count: 1, until: expect.any(Number) });
+      await addLink({ ...world.desk, seal: rotating.seal }, ACTOR, { key: "o" }, {});
+      expect((await reseal(rotating, {})).staleLinks.count).toBe(1);
 
       // The old key is gone for good from here on.
       const seal = sealOf(NEW);

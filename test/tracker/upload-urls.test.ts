@@ -53,8 +53,17 @@ describe("a file from a URL", () => {
       Object.assign(world.house, { log: (line: unknown) => lines.push(line) });
       world.receivers.set("/file", () => new Response(null, { status: 302, headers: { location: "/moved?x=s3cret" } }));
       world.receivers.set("/moved", () => new Response("here"));
-      const id = await fetched(world);
+      const rows = () => JSON.stringify(world.house.rows("SELECT doc FROM transfers"));
+      world.crash = { kind: "fetch", when: "before" };
+      await world.upload(TARGET, { url: `${URL_OF}?token=s3cret` });
+      await world.until(() => world.crash === undefined);
+      expect([rows().includes("sealedUrl"), rows().includes("s3cret")]).toEqual([true, false]);
+      const { id } = (world.house.rows("SELECT id FROM transfers") as { id: string }[])[0] ?? { id: "" };
+      await world.until(ended(world, id), 24 * 3_600_000);
+      await nothingLeft(world);
       expect(world.transfer(id).status).toBe("stored");
+      expect(rows()).not.toContain("sealedUrl");
+      expect(world.hits[0]?.url).toContain("?token=s3cret");
       expect(world.hits.map(({ url }) => new URL(url).pathname)).toEqual(["/file", "/moved"]);
       for (const { headers } of world.hits) {
         expect(headers.authorization).toBeUndefined();

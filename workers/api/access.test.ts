@@ -1,6 +1,6 @@
 /** What stands around every route: words that help, limits that are told, and browsers that can do nothing. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { createWorld, problemIn, type World } from "./testing/world.ts";
+import { ADMIN_TOKEN, createWorld, problemIn, type World } from "./testing/world.ts";
 
 let world: World;
 beforeEach(async () => {
@@ -40,6 +40,44 @@ describe("a refusal", () => {
         status: 404,
         detail: expect.stringContaining("/docs"),
       });
+  });
+});
+
+describe("a query", () => {
+  it("with a cursor that no page gave is refused, not answered with nothing", async () => {
+    for (const list of ["jobs", "transfers", "deliveries", "links", "hooks/h/requests", "audit"]) {
+      const response = await world.send(`${LAB}/${list}?cursor=zzz`, { token: ADMIN_TOKEN });
+      expect(await problemIn(response)).toMatchObject({
+        status: 422,
+        detail: "?cursor must be the cursor that the page before gave",
+      });
+    }
+  });
+
+  it("that gives a parameter twice is told so", async () => {
+    const response = await world.send(`${LAB}/jobs?limit=1&limit=2`, { token: world.apiKey });
+    expect(await problemIn(response)).toMatchObject({
+      status: 422,
+      errors: [{ field: "limit", message: "must be given once" }],
+    });
+  });
+
+  it("of events may say cursor, as that of every other list", async () => {
+    const asked: unknown[] = [];
+    world.lab.events = async (_caller, query) => {
+      asked.push(query);
+      return { ok: true, value: { items: [] } };
+    };
+    await world.send(`${LAB}/events?cursor=7`, { token: world.apiKey });
+    expect(asked).toEqual([{ cursor: 7 }]);
+  });
+});
+
+describe("a name that no connection can have", () => {
+  it("is refused with what names look like where one is made, and is nowhere else", async () => {
+    const put = await world.send("/v1/connections/UP", { method: "PUT", token: ADMIN_TOKEN, body: {} });
+    expect(await problemIn(put)).toMatchObject({ status: 422, errors: [{ field: "/c" }] });
+    expect((await world.send("/v1/connections/UP", { token: ADMIN_TOKEN })).status).toBe(404);
   });
 });
 

@@ -6,6 +6,10 @@ export function json(status: number, value: unknown, headers: Record<string, str
   return new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...headers } });
 }
 
+/** Says that an answer is that of an earlier request with the same key. */
+export const replayedHeader = (replayed: boolean | undefined): Record<string, string> =>
+  replayed === true ? { "idempotency-replayed": "true" } : {};
+
 export const noContent = (): Response => new Response(null, { status: 204 });
 
 export const text = (value: string): Response =>

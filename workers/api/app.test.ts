@@ -293,6 +293,14 @@ describe("limits", () => {
     expect((await get("/jobs", { headers, token: ADMIN_TOKEN })).status).toBe(429);
   });
 
+  it("stand before public addresses that ask a Tracker, too", async () => {
+    world.limits.callers.quota = 1;
+    const headers = { "cf-connecting-ip": "192.0.2.7" };
+    const address = "/.well-known/webhook-keys/lab";
+    expect((await world.send(address, { headers })).status).toBe(200);
+    expect((await world.send(address, { headers })).status).toBe(429);
+  });
+
   it("are the numbers of the bindings", () => {
     const wrangler = readFileSync(new URL("../../wrangler.toml", import.meta.url).pathname, "utf8");
     for (const [name, { quota, windowSeconds }] of Object.entries({ CALLERS, HOOKS })) {

@@ -46,6 +46,7 @@ export function createApp(deps: Deps): App {
   };
   app.use("/v1/*", perAddress);
   app.use("/links/*", perAddress);
+  app.use("/.well-known/*", perAddress);
 
   jobRoutes(routes);
   transferRoutes(routes);

@@ -164,6 +164,18 @@ describe("an OIDC token", async () => {
     ).toBe(401);
   });
 
+  it("calls no Tracker by a name that no connection can have", async () => {
+    const asked: string[] = [];
+    world = await createWorld({
+      tracker: (name) => {
+        asked.push(name);
+        throw new Error("there is no such Tracker");
+      },
+    });
+    expect((await world.send("/v1/connections/No_Such/jobs", { token: await token({}) })).status).toBe(401);
+    expect(asked).toEqual([]);
+  });
+
   it("gets a 503 when its issuer's keys cannot be read: that is not its fault", async () => {
     world = await createWorld({ fetch: async () => Promise.reject(new Error("down")) });
     world.lab.identities.set("repo", { issuer, audience: "firewatch", claims: { repository_id: "42" } });

@@ -6,6 +6,7 @@ import { hashApiKey, looksLikeApiKey, parseApiKey } from "../../shared/api-key.t
 import { sameSecret } from "../../shared/bytes.ts";
 import type { Caller } from "../../shared/contract/access.ts";
 import { INVITATION_PREFIX } from "../../shared/contract/connection.ts";
+import { ConnectionName } from "../../shared/contract/words.ts";
 import { issuerOf, type Oidc } from "../../shared/webhooks/oidc.ts";
 import type { Deps } from "./deps.ts";
 
@@ -55,6 +56,8 @@ async function identifyKey(token: string, connection: string | undefined, deps: 
 async function identifyJwt(token: string, connection: string, deps: Deps, oidc: Oidc): Promise<Identified> {
   const issuer = issuerOf(token);
   if (issuer === undefined) return unauthorized("unknown_token");
+  // No Tracker is ever called by a name that no connection can have.
+  if (!ConnectionName.safeParse(connection).success) return unauthorized("unbound_issuer");
   // An issuer that nobody bound is not asked for keys: anybody could name anything.
   const audiences = await deps.tracker(connection).audiences(issuer);
   if (audiences.length === 0) return unauthorized("unbound_issuer");

@@ -6,8 +6,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { Idempotency, Origin } from "../../shared/contract/rpc.ts";
-import { ConnectionName, type z } from "../../shared/contract/words.ts";
-import { Problem } from "../../shared/problem.ts";
+import { ConnectionName, z } from "../../shared/contract/words.ts";
+import { invalidInput, Problem } from "../../shared/problem.ts";
 import type { Oidc } from "../../shared/webhooks/oidc.ts";
 import { given, Refused } from "./answers.ts";
 import { identify } from "./auth.ts";
@@ -207,6 +207,8 @@ function originOf(request: Request): Origin {
 /** The same whether the connection exists or not. */
 const ELSEWHERE = "This API key belongs to another connection. Use a key of the connection in the address.";
 
+const Named = z.object({ c: ConnectionName });
+
 /** Who is asking, within the limits of one credential. Throws Problem. */
 async function admitted(
   { request, facts, deps }: OpenCall,
@@ -233,12 +235,21 @@ async function admitted(
     facts.quota = tally.count(CALLERS, who, deps.now());
   }
   // No Tracker is ever called by a name that no connection can have.
-  if (name !== undefined && !ConnectionName.safeParse(name).success) throw new Problem("not_found");
+  if (name !== undefined) {
+    const named = Named.safeParse({ c: name });
+    if (!named.success)
+      throw request.method === "PUT" ? invalidInput(named.error, { c: name }) : new Problem("not_found");
+  }
   return caller;
 }
 
-const takesBody = ({ body, repeatable }: Pick<Spec<z.ZodObject, z.ZodType>, "body" | "repeatable">): boolean =>
-  body !== undefined || repeatable !== undefined;
+/** Bytes are read by their handler. */
+const takesBody = ({
+  body,
+  rawBody,
+  repeatable,
+}: Pick<Spec<z.ZodObject, z.ZodType>, "body" | "rawBody" | "repeatable">): boolean =>
+  rawBody === undefined && (body !== undefined || repeatable !== undefined);
 
 /**
  * What is wrong with a request is told only to those who may make it: everybody else learns that they may not. So what api

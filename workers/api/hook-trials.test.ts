@@ -49,6 +49,16 @@ async function push(headers: Record<string, string> = {}): Promise<string> {
   return ((await response.json()) as { requestId: string }).requestId;
 }
 
+describe("a dry run", () => {
+  it("says which header cannot exist", async () => {
+    await save();
+    for (const headers of [{ "two words": "x" }, { "x-line": "a\nb" }]) {
+      const problem = await problemIn(await call("/dry-run", { body: PUSH, headers }));
+      expect(problem).toMatchObject({ status: 422, errors: [{ field: `/headers/${Object.keys(headers)[0]}` }] });
+    }
+  });
+});
+
 describe("a dry run for the hook's administrators", () => {
   beforeEach(() => save());
 

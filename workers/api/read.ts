@@ -2,7 +2,7 @@
 import { sha256Hex } from "../../shared/bytes.ts";
 import type { Idempotency } from "../../shared/contract/rpc.ts";
 import { z } from "../../shared/contract/words.ts";
-import { invalidInput, Problem } from "../../shared/problem.ts";
+import { clip, invalidInput, Problem } from "../../shared/problem.ts";
 import { isJson, parseJson, readBytes } from "./body.ts";
 
 /**
@@ -15,9 +15,14 @@ export function queryReader(schema: z.ZodObject = z.object({})): (url: URL) => u
 }
 
 function readQuery(schema: z.ZodObject, url: URL): unknown {
-  const given = Object.fromEntries(
-    [...new Set(url.searchParams.keys())].map((name) => [name, oneOrAll(url.searchParams.getAll(name))]),
-  );
+  const names = [...url.searchParams.keys()];
+  const twice = names.find((name, n) => names.indexOf(name) !== n);
+  if (twice !== undefined)
+    throw new Problem("invalid", {
+      detail: `?${clip(twice)} must be given once.`,
+      errors: [{ field: clip(twice), message: "must be given once" }],
+    });
+  const given = Object.fromEntries(url.searchParams);
   const read = schema.safeParse(given);
   if (read.success) return read.data;
   const problem = invalidInput(read.error, given);
@@ -25,9 +30,6 @@ function readQuery(schema: z.ZodObject, url: URL): unknown {
   const errors = problem.details.errors?.map(({ field, message }) => ({ field: field.slice(1), message }));
   throw new Problem("invalid", { ...problem.details, detail: `?${problem.details.detail?.slice(1)}`, errors });
 }
-
-/** A parameter given twice is a list, which no schema takes. */
-const oneOrAll = (values: string[]): string | string[] => (values.length === 1 ? (values[0] ?? "") : values);
 
 export interface BodySpec {
   body?: z.ZodType;
@@ -40,13 +42,23 @@ export async function readBody(
   request: Request,
   path: string,
 ): Promise<{ body?: unknown; idempotency?: Idempotency }> {
-  const key = spec.repeatable ? idempotencyKey(request) : undefined;
+  if (spec.repeatable) idempotencyKey(request);
   const bytes = await readBytes(request);
-  const idempotency = key && { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(bytes) };
+  const idempotency = spec.repeatable ? await idempotencyOf(request, path, bytes) : undefined;
   return {
     ...(spec.body && { body: parseBody(spec.body, spec.bodyOptional, request, bytes) }),
     ...(idempotency && { idempotency }),
   };
+}
+
+/** The request's key, if it has one, for this route and this body. */
+export async function idempotencyOf(
+  request: Request,
+  path: string,
+  body: Uint8Array,
+): Promise<Idempotency | undefined> {
+  const key = idempotencyKey(request);
+  return key === undefined ? undefined : { route: `${request.method} ${path}`, key, bodySha256: await sha256Hex(body) };
 }
 
 function parseBody(schema: z.ZodType, optional: true | undefined, request: Request, bytes: Uint8Array): unknown {

@@ -1,23 +1,28 @@
 /** An upload that somebody asks for becomes a row. */
-import type { Answer, Origin } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
-import { type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
+import { viewTransfer } from "../../shared/domain/transfer.ts";
 import { targetOf } from "../../shared/domain/upload.ts";
-import { type Desk, invalid, newTransfer } from "./accept.ts";
+import { type Desk, invalid, newTransfer, type Prepared } from "./accept.ts";
 import { type Actor, audit } from "./access.ts";
 import { transferProblems } from "./examine.ts";
+import { withSealedUrl } from "./source-url.ts";
 import { insertTransfer, isKeyTaken } from "./transfers.ts";
 import { startUpload } from "./uploads.ts";
 
-/** Call inside `house.change`. Refuses with nothing written. */
-export function makeUpload(desk: Desk, actor: Actor, request: TransferRequest, origin: Origin): Answer<Transfer> {
-  const { house } = desk;
+export async function prepareUpload(
+  desk: Desk,
+  actor: Actor,
+  request: TransferRequest,
+  origin: Origin,
+): Promise<Prepared<Transfer> | Refusal> {
+  const { house, seal } = desk;
   const { account } = desk.site.config();
   const problems = transferProblems(desk, actor, request);
   if (problems.length > 0) return invalid(problems);
 
   const charged = request.account ?? account;
-  const record: TransferRecord = {
+  const record = await withSealedUrl(house, seal, {
     ...newTransfer(house.id("tr"), actor, house.now()),
     warnings: [],
     direction: "upload",
@@ -28,16 +33,19 @@ export function makeUpload(desk: Desk, actor: Actor, request: TransferRequest, o
     ...(request.url === undefined ? {} : { url: request.url }),
     ...(charged === undefined ? {} : { account: charged }),
     ...(request.verify === undefined ? {} : { verify: request.verify }),
+  });
+  const make = (): Answer<Transfer> => {
+    if (isKeyTaken(house, targetOf(record)))
+      return {
+        ok: false,
+        code: "conflict",
+        detail: "Another upload is under way to the same file.",
+        errors: [{ field: "/path", message: "is the target of another upload that has not ended" }],
+      };
+    insertTransfer(house, record);
+    startUpload(house, record);
+    audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
+    return { ok: true, value: viewTransfer(record, house.name) };
   };
-  if (isKeyTaken(house, targetOf(record)))
-    return {
-      ok: false,
-      code: "conflict",
-      detail: "Another upload is under way to the same file.",
-      errors: [{ field: "/path", message: "is the target of another upload that has not ended" }],
-    };
-  insertTransfer(house, record);
-  startUpload(house, record);
-  audit(house, actor, "transfer.start", `transfers/${record.id}`, origin);
-  return { ok: true, value: viewTransfer(record, house.name) };
+  return { ok: true, make };
 }

@@ -8,12 +8,13 @@ import type { Answer, FieldProblem, Idempotency, Origin, Refusal } from "../../s
 import { isEndedJob, isEndedTransfer } from "../../shared/contract/states.ts";
 import type { Transfer, TransferRequest } from "../../shared/contract/transfer.ts";
 import type { EffectKind } from "../../shared/domain/effect.ts";
-import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { endedByUs, type JobRecord } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { moved, type TransferRecord, viewTransfer } from "../../shared/domain/transfer.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { makeUpload } from "./accept-upload.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { prepareUpload } from "./accept-upload.ts";
+import { type Actor, audit } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
@@ -23,7 +24,9 @@ import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { quotaRefusal } from "./objects.ts";
 import { planOutputs } from "./outputs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
+import { remember, replay } from "./repeats.ts";
 import type { Site } from "./site.ts";
+import { withOpenInputs, withSealedInputs, withSealedUrl } from "./source-url.ts";
 import { applyTransfer, insertTransfer, isKeyTaken, startDownload, transferRecord } from "./transfers.ts";
 
 /** What accepting needs from the Tracker. */
@@ -54,22 +57,32 @@ export async function acceptJob(
   request: JobRequest,
   options: Options,
 ): Promise<Answer<{ job: Job; replayed: boolean }>> {
-  const { house } = desk;
-  const earlier = (): Answer<{ job: Job; replayed: boolean }> | undefined => {
-    const before = replay<Job>(house, actor, options.idempotency);
-    return before?.ok ? { ok: true, value: { job: before.value, replayed: true } } : before;
+  const taken = await once(desk.house, actor, options, () => prepareJob(desk, actor, request, options));
+  return taken.ok ? { ok: true, value: { job: taken.value.made, replayed: taken.value.replayed } } : taken;
+}
+
+/** What was made under the same key before; else what is made now, with its answer kept for whoever asks again. */
+async function once<T extends Job | Transfer>(
+  house: House,
+  actor: Actor,
+  { idempotency }: Options,
+  prepare: () => Promise<Prepared<T> | Refusal>,
+): Promise<Answer<{ made: T; replayed: boolean }>> {
+  const earlier = (): Answer<{ made: T; replayed: boolean }> | undefined => {
+    const before = replay<T>(house, actor, idempotency);
+    return before?.ok ? { ok: true, value: { made: before.value, replayed: true } } : before;
   };
   const before = earlier();
   if (before !== undefined) return before;
-  const prepared = await prepareJob(desk, actor, request, options);
+  const prepared = await prepare();
   if (!prepared.ok) return prepared;
   return house.change(() => {
     const raced = earlier();
     if (raced !== undefined) return raced;
     const made = prepared.make();
     if (!made.ok) return made;
-    remember(house, actor, options.idempotency, made.value);
-    return { ok: true, value: { job: made.value, replayed: false } };
+    remember(house, actor, idempotency, made.value);
+    return { ok: true, value: { made: made.value, replayed: false } };
   });
 }
 
@@ -97,7 +110,8 @@ export async function prepareJob(
 
   const receivers = await jobReceivers(house, desk.seal, id, request.callbacks);
   const now = house.now();
-  const inputs = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
+  const asked = inputsOf(house, actor.name, { id, system: request.system, acceptedAt: now }, request);
+  const inputs = await Promise.all(asked.map((input) => withSealedUrl(house, desk.seal, input)));
   const outputs = planOutputs(house, id, request);
   const record: JobRecord = {
     id,
@@ -107,7 +121,7 @@ export async function prepareJob(
     acceptedAt: now,
     changedAt: now,
     // The secrets of callbacks live sealed with their receivers, never in the job's row.
-    request: withoutSecrets(request),
+    ...(await withSealedInputs(house, desk.seal, id, withoutSecrets(request))),
     actor: actor.name,
     tagged: composed.tagged,
     outputs,
@@ -190,7 +204,12 @@ export async function resubmit(
     return { ok: false, code: "conflict", detail: "This job is only watched; Firewatch does not have its script." };
   if (!isEndedJob(record.status))
     return { ok: false, code: "conflict", detail: `The job is ${record.status}; cancel it first or wait for its end.` };
-  const { inputs, outputs, scriptPath, ...request } = record.request;
+  const { inputs, outputs, scriptPath, ...request } = await withOpenInputs(
+    desk.house,
+    desk.seal,
+    record,
+    record.request,
+  );
   const again = JobRequest.safeParse({
     ...request,
     ...(change.script !== undefined ? { script: change.script } : scriptPath === undefined ? {} : { scriptPath }),
@@ -269,26 +288,19 @@ export async function acceptTransfer(
   request: TransferRequest,
   options: Options,
 ): Promise<Answer<{ transfer: Transfer; replayed: boolean }>> {
-  const { house } = desk;
-  const earlier = (): Answer<{ transfer: Transfer; replayed: boolean }> | undefined => {
-    const before = replay<Transfer>(house, actor, options.idempotency);
-    return before?.ok ? { ok: true, value: { transfer: before.value, replayed: true } } : before;
-  };
-  return house.change(() => {
-    const before = earlier();
-    if (before !== undefined) return before;
-    const made = makeTransfer(desk, actor, request, options);
-    if (!made.ok) return made;
-    remember(house, actor, options.idempotency, made.value);
-    return { ok: true, value: { transfer: made.value, replayed: false } };
-  });
+  const taken = await once(desk.house, actor, options, () => prepareTransfer(desk, actor, request, options));
+  return taken.ok ? { ok: true, value: { transfer: taken.value.made, replayed: taken.value.replayed } } : taken;
 }
 
-/** Call inside `house.change`. Refuses with nothing written. */
-export function makeTransfer(desk: Desk, actor: Actor, request: TransferRequest, options: Known): Answer<Transfer> {
+export async function prepareTransfer(
+  desk: Desk,
+  actor: Actor,
+  request: TransferRequest,
+  options: Known,
+): Promise<Prepared<Transfer> | Refusal> {
   return request.direction === "upload"
-    ? makeUpload(desk, actor, request, options.origin)
-    : makeDownload(desk, actor, request, options);
+    ? prepareUpload(desk, actor, request, options.origin)
+    : { ok: true, make: () => makeDownload(desk, actor, request, options) };
 }
 
 function makeDownload(desk: Desk, actor: Actor, request: TransferRequest, { origin, chat }: Known): Answer<Transfer> {

@@ -1,4 +1,4 @@
-/** Who may do what: API keys, OIDC bindings, idempotency and the audit. */
+/** Who may do what: API keys, OIDC bindings and the audit. */
 
 import { generateApiKey, hashApiKey } from "../../shared/api-key.ts";
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
@@ -13,7 +13,8 @@ import {
   SCOPES,
   type Scope,
 } from "../../shared/contract/access.ts";
-import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { claimsMatch } from "../../shared/webhooks/claims.ts";
 import { chatActor, standingLink } from "./chat-links.ts";
 import type { House } from "./house.ts";
 
@@ -95,6 +96,14 @@ export function isLiveKey(house: House, hash: string): boolean {
   return identify(house, { kind: "key", hash }).length > 0;
 }
 
+/** Whether an OIDC binding lets in whoever came by it as it did then: it is there, may read, and reaches as far. */
+export function isLiveIdentity(house: House, name: string, systems: readonly string[] | undefined): boolean {
+  const found = identity(house, name);
+  if (!found.ok) return false;
+  const { scopes = DEFAULT_SCOPES, systems: now } = found.value;
+  return scopes.includes("jobs:read") && JSON.stringify(now) === JSON.stringify(systems);
+}
+
 type Standing = { actor: Actor; scopes: readonly Scope[] };
 
 /** Everybody whom the caller may act as: claims may fit more than one binding. */
@@ -129,7 +138,7 @@ function identify(house: House, caller: Caller): Standing[] {
           ({ bound }) =>
             bound.issuer === caller.issuer &&
             caller.audience.includes(bound.audience) &&
-            claimsMatch(bound.claims, caller.claims),
+            claimsMatch(caller.claims, bound.claims),
         )
         .map(({ name, bound }) => ({
           actor: actorOf(`identity:${name}`, bound),
@@ -143,15 +152,6 @@ const actorOf = (name: string, reach: { systems?: string[] | undefined; hooks?: 
   ...(reach.systems === undefined ? {} : { systems: reach.systems }),
   ...(reach.hooks === undefined ? {} : { hooks: reach.hooks }),
 });
-
-/** Claims are compared as text: issuers write the same number both ways. */
-function claimsMatch(bound: IdentityRequest["claims"], claims: Record<string, unknown>): boolean {
-  return Object.entries(bound).every(([name, wanted]) => {
-    const value = claims[name];
-    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") return false;
-    return (Array.isArray(wanted) ? wanted : [wanted]).some((w) => String(w) === String(value));
-  });
-}
 
 export async function addKey(house: House, actor: Actor, request: KeyRequest, origin: Origin): Promise<Answer<NewKey>> {
   const systems = request.systems ?? actor.systems;
@@ -269,12 +269,13 @@ export function audiences(house: House, issuer: string): string[] {
 
 /** One line for every act that changes something. Call inside `house.change`. */
 export function audit(house: House, actor: Actor, act: string, subject: string, origin: Origin): void {
+  const from = origin.ip ?? origin.place;
   const entry: AuditEntry = {
     at: rfc3339(house.now()),
     actor: actor.name,
     act,
     subject,
-    ...(origin.ip === undefined ? {} : { origin: origin.ip }),
+    ...(from === undefined ? {} : { origin: from }),
   };
   house.run("INSERT INTO audit (at, doc) VALUES (?, ?)", house.now(), JSON.stringify(entry));
 }
@@ -290,42 +291,4 @@ export function auditTrail(house: House, query: { cursor?: string; limit?: numbe
   const items = rows.map(({ doc }) => JSON.parse(doc) as AuditEntry);
   const last = rows.at(-1);
   return rows.length === limit && last !== undefined ? { items, cursor: String(last.id) } : { items };
-}
-
-/** The stored answer of an earlier request with this key, or a refusal when its body was another one. */
-export function replay<T>(
-  house: House,
-  actor: Actor,
-  idempotency: Idempotency | undefined,
-): { ok: true; value: T } | Refusal | undefined {
-  if (idempotency === undefined) return undefined;
-  const row = house.row<{ body_sha256: string; answer: string }>(
-    "SELECT body_sha256, answer FROM requests WHERE actor = ? AND route = ? AND key = ?",
-    actor.name,
-    idempotency.route,
-    idempotency.key,
-  );
-  if (row === undefined) return undefined;
-  if (row.body_sha256 !== idempotency.bodySha256) {
-    return {
-      ok: false,
-      code: "idempotency_mismatch",
-      detail: "This Idempotency-Key was used with another body. Use a new key for a new request.",
-    };
-  }
-  return { ok: true, value: JSON.parse(row.answer) as T };
-}
-
-/** Call inside the transaction that makes the answer true. */
-export function remember(house: House, actor: Actor, idempotency: Idempotency | undefined, answer: unknown): void {
-  if (idempotency === undefined) return;
-  house.run(
-    "INSERT INTO requests (actor, route, key, body_sha256, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
-    actor.name,
-    idempotency.route,
-    idempotency.key,
-    idempotency.bodySha256,
-    JSON.stringify(answer),
-    house.now(),
-  );
 }

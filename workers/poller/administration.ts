@@ -8,12 +8,10 @@ import * as connections from "./connections.ts";
 import type { Env } from "./env.ts";
 import * as invitations from "./invitations.ts";
 import { metrics } from "./metrics.ts";
-import { type ResealedRows, reseal } from "./reseal.ts";
+import { officeOf } from "./office.ts";
+import { type ResealedConnection, reseal } from "./reseal.ts";
 import { ok, Rooms } from "./rooms.ts";
 import { rotateSigningKey, webhookKeys } from "./signing.ts";
-
-/** Outside of the tables, which a removed connection does not have. */
-const spentKey = (invitation: string): string => `spent/${invitation}`;
 
 export abstract class Administration extends DurableObject<Env> {
   protected readonly rooms: Rooms;
@@ -27,21 +25,23 @@ export abstract class Administration extends DurableObject<Env> {
     const admitted = await this.#admitCreator(caller);
     if (!admitted.ok) return admitted;
     const { actor, invitation } = admitted.value;
-    return connections.create(this.rooms.desk, actor, name, request, origin, invitation);
+    const made = await connections.create(this.rooms.desk, actor, name, request, origin, invitation);
+    if (invitation !== undefined && made.ok) await officeOf(this.env).used(invitation.id);
+    return made;
   }
 
   /** A connection that does not exist yet is made by the administrator, or by whom they invited. */
   async #admitCreator(
     caller: Caller,
-  ): Promise<{ ok: true; value: { actor: access.Actor; invitation?: invitations.OpenInvitation } } | Refusal> {
+  ): Promise<{ ok: true; value: { actor: access.Actor; invitation?: invitations.OpenedInvitation } } | Refusal> {
     if (caller.kind !== "invitation" || this.rooms.exists()) {
       const admitted = this.rooms.admitCreator(caller);
       return admitted.ok ? { ok: true, value: { actor: admitted.value } } : admitted;
     }
     const { seal, house } = this.rooms;
     const invitation = await invitations.open(seal, house.name, caller.invitation, house.now());
-    const isSpent = invitation !== undefined && (await this.ctx.storage.get(spentKey(invitation.id))) !== undefined;
-    if (invitation === undefined || isSpent) return { ok: false, code: "unauthorized" };
+    const isOpen = invitation !== undefined && (await officeOf(this.env).isOpen(invitation.id));
+    if (invitation === undefined || !isOpen) return { ok: false, code: "unauthorized" };
     return { ok: true, value: { actor: { name: `invitation:${invitation.id}` }, invitation } };
   }
 
@@ -54,8 +54,13 @@ export abstract class Administration extends DurableObject<Env> {
       const answer = await connections.remove(this.rooms.desk, actor, force, origin);
       if (!answer.ok) return answer;
       const invitation = connections.invitedBy(this.rooms.house);
+      const { name } = this.rooms.house;
+      // Its own audit goes with it; and what has made it must not make it again.
+      const office = officeOf(this.env);
+      if (invitation !== undefined) await office.used(invitation.id);
+      await office.note({ actor: actor.name, act: "connection.remove", subject: `connections/${name}`, origin });
       await this.rooms.clear();
-      if (invitation !== undefined) await this.ctx.storage.put(spentKey(invitation.id), invitation.expiresAt);
+      await connections.unmark(this.rooms.house);
       return answer;
     });
   }
@@ -76,8 +81,10 @@ export abstract class Administration extends DurableObject<Env> {
     return ok({ actor: admitted.value.name });
   }
 
-  async reseal(origin: Origin): Promise<ResealedRows> {
-    return this.rooms.exists() ? reseal(this.rooms.desk, origin) : { resealed: 0, unreadable: 0, more: false };
+  async reseal(origin: Origin): Promise<ResealedConnection> {
+    return this.rooms.exists()
+      ? reseal(this.rooms.desk, origin)
+      : { resealed: 0, unreadable: 0, more: false, staleLinks: { count: 0 } };
   }
 
   async audiences(issuer: string): Promise<string[]> {

@@ -6,13 +6,11 @@ import { CommandMessage } from "../../shared/contract/queue.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { FileStat, Firecrest, Submission, SystemStatus } from "../../shared/firecrest/port.ts";
-import { composeScript } from "../../shared/firecrest/script.ts";
-import { tagOf } from "../../shared/ids.ts";
 import type { Log } from "../../shared/log.ts";
+import { composeJob } from "./composing.ts";
 import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
 import { listMatches } from "./listing.ts";
-import { manifestOf } from "./outputs.ts";
 import { checksum, submitErrand, verify } from "./proof-work.ts";
 import { clientOf, tokenFrom } from "./site.ts";
 import { deliver, upload } from "./up-commands.ts";
@@ -90,7 +88,7 @@ export async function perform(work: FarWork, firecrest: Firecrest, objects: R2Bu
       case "deliver":
         return await deliver(work, firecrest, objects);
       case "file_job": {
-        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account);
+        const handle = await firecrest.fileJob(work.system, work.job, work.account ?? work.site.account, work.after);
         return { kind: "started", handle };
       }
     }
@@ -118,25 +116,14 @@ async function submit(work: Work<"submit">, firecrest: Firecrest): Promise<FarOu
   return { kind: "submitted", ...taken, ...(workingDirectory === undefined ? {} : { workingDirectory }) };
 }
 
-/** The request was composed once before, when it was accepted: composing is pure, so it comes out the same. */
+/** The submission of a job. Throws FirecrestError for a request that was not examined. */
 export function submissionOf(
   work: Pick<Work<"submit">, "site" | "system" | "jobId" | "ping">,
   request: JobRequest,
   workingDirectory: string | undefined,
 ): Submission {
-  const { script, scriptPath, name, resources, env } = request;
-  const composed = composeScript({
-    api: work.site.api,
-    tag: tagOf(work.jobId),
-    ...(script === undefined ? {} : { script }),
-    ...(scriptPath === undefined ? {} : { scriptPath }),
-    ...(name === undefined ? {} : { name }),
-    ...(resources === undefined ? {} : { resources }),
-    ...(env === undefined ? {} : { env }),
-    ...(workingDirectory === undefined ? {} : { workingDirectory }),
-    ...(work.ping === undefined ? {} : { ping: work.ping }),
-    ...manifestOf(request),
-  });
+  const { scriptPath } = request;
+  const composed = composeJob(work.site.api, work.jobId, request, { workingDirectory, ping: work.ping });
   if (!composed.ok) {
     const detail = composed.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
     throw new FirecrestError(detail, { code: "invalid_request", retry: "never" });

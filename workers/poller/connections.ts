@@ -11,7 +11,7 @@ import { firstCensus } from "./census.ts";
 import { ADDRESS_REFUSED } from "./examine.ts";
 import { siteAnswered, siteFailed, viewHealth } from "./health.ts";
 import type { House } from "./house.ts";
-import type { OpenInvitation } from "./invitations.ts";
+import type { OpenedInvitation } from "./invitations.ts";
 import { migrate } from "./migrations.ts";
 import { viewObjects } from "./objects.ts";
 import { freshKey, takeFirstKey } from "./signing.ts";
@@ -30,7 +30,7 @@ export async function create(
   name: string,
   request: ConnectionRequest,
   origin: Origin,
-  invitation?: OpenInvitation,
+  invitation?: OpenedInvitation,
 ): Promise<Answer<{ created: boolean; connection: MadeConnection }>> {
   const { house, seal, site, egress } = desk;
   const { config, secret } = readRequest(request, house.now());
@@ -76,9 +76,9 @@ export async function create(
 }
 
 /** The invitation that made this connection: it may not make it again after its removal. */
-export function invitedBy(house: House): OpenInvitation | undefined {
+export function invitedBy(house: House): OpenedInvitation | undefined {
   const text = house.meta(INVITED_BY);
-  return text === undefined ? undefined : (JSON.parse(text) as OpenInvitation);
+  return text === undefined ? undefined : (JSON.parse(text) as OpenedInvitation);
 }
 
 /** Token, systems, one read. What goes wrong is on record in the connection's health. */
@@ -92,7 +92,7 @@ export async function check(desk: Desk): Promise<void> {
       parameters: await firecrest.parameters(),
       at: house.now(),
     };
-    siteAnswered(house);
+    siteAnswered(house, { checked: true });
     house.change(() => house.setMeta("facts", JSON.stringify(facts)));
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
@@ -182,7 +182,12 @@ export async function remove(desk: Desk, actor: Actor, force: boolean, origin: O
     };
   }
   house.log({ event: "connection.removed", actor: actor.name, origin: origin.ip, force, ...work, owed: debts.owed });
-  await house.env.INDEX.delete(`connection/${house.name}`);
   await house.env.TOKENS.delete(`token/${house.name}`);
   return { ok: true, value: null };
+}
+
+/** There is no such connection (any more): the sweep visits it no longer. After the last mark that may still be written. */
+export async function unmark(house: House): Promise<void> {
+  await house.marking.catch(() => {});
+  await house.env.INDEX.delete(`connection/${house.name}`);
 }

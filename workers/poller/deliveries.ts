@@ -7,12 +7,11 @@ import { type Actor, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
 import type { DeliveryRow } from "./lanes.ts";
 import { announce, eventBody, OF_SYSTEMS } from "./ledger.ts";
+import { pageOf } from "./page.ts";
 import { type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
 import { subscriptionOf } from "./subscriptions.ts";
 import { wakeLane } from "./waking.ts";
 
-/** A page stops here, whatever receivers answered: it has to get through a call between Workers. */
-const PAGE_MAX_CHARACTERS = 4_000_000;
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 /** One delivery again, now. A pending schedule goes on afterwards as if nothing had happened. */
@@ -100,20 +99,7 @@ export function listDeliveries(
     ...bindings,
     limit,
   );
-  const items: Delivery[] = [];
-  let characters = 0;
-  for (const row of rows) {
-    const record = receiver(house, row.receiver);
-    if (record === undefined) continue;
-    const item = viewDelivery(house, row, record);
-    characters += JSON.stringify(item).length;
-    if (characters > PAGE_MAX_CHARACTERS && items.length > 0) break;
-    items.push(item);
-  }
-  const last = items.at(-1);
-  return (rows.length === limit || items.length < rows.length) && last !== undefined
-    ? { items, cursor: last.id }
-    : { items };
+  return pageOf(rows, limit, (row) => viewDelivery(house, row, receiver(house, row.receiver) as ReceiverRecord));
 }
 
 function viewDelivery(house: House, row: DeliveryRow, record: ReceiverRecord): Delivery {

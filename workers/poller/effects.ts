@@ -45,7 +45,7 @@ export interface EffectRecord {
     /** Of a `tidy`: what to remove. */
     tidy?: { system: string; paths: string[] };
     /** Of a `file_job`: what the site is to do. */
-    fileJob?: { job: FileJob; account?: string };
+    fileJob?: { job: FileJob; account?: string; after?: string };
   };
 }
 

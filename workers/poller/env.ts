@@ -2,12 +2,14 @@
 import type { CallbackMessage, CommandMessage, TransferMessage } from "../../shared/contract/queue.ts";
 import type { EgressSettings } from "../../shared/egress/settings.ts";
 import { createSeal, parseSealKeys, type Seal } from "../../shared/seal.ts";
+import type { Office } from "./office.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface Env extends EgressSettings {
   TRACKER: DurableObjectNamespace<Tracker>;
   WORKSPACES: DurableObjectNamespace<Workspace>;
+  OFFICE: DurableObjectNamespace<Office>;
   TOKENS: KVNamespace;
   INDEX: KVNamespace;
   /** Counted here, and removed when a lifetime rule says so; small files go to the site from here, without the staging area. */

@@ -1,18 +1,19 @@
 /** What is wrong with a request before it becomes a row. Reads, and changes nothing. */
-import type { JobRequest } from "../../shared/contract/job.ts";
+import type { HookRequestBody } from "../../shared/contract/hook.ts";
+import { JobCallback, type JobRequest } from "../../shared/contract/job.ts";
 import type { FieldProblem } from "../../shared/contract/rpc.ts";
 import type { TransferRequest } from "../../shared/contract/transfer.ts";
-import { utf8Bytes } from "../../shared/contract/words.ts";
+import { utf8Bytes, z } from "../../shared/contract/words.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
-import { checkPath, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import { checkPath, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
-import { type Composed, composeScript } from "../../shared/firecrest/script.ts";
-import { tagOf } from "../../shared/ids.ts";
+import type { Composed } from "../../shared/firecrest/script.ts";
 import type { Desk } from "./accept.ts";
 import type { Actor } from "./access.ts";
+import { composeJob } from "./composing.ts";
 import type { House } from "./house.ts";
 import { limitProblems } from "./limits.ts";
-import { directoryProblem, manifestOf, outputProblems } from "./outputs.ts";
+import { directoryProblem, outputProblems } from "./outputs.ts";
 
 /** One text for every refused address: nobody learns from it what a name resolves to. */
 export const ADDRESS_REFUSED = "is not an address that may be called; use a public https URL";
@@ -26,19 +27,8 @@ export function examineJob(
   pingToken: string | undefined,
 ): { composed: Composed; problems: FieldProblem[] } {
   const { api } = desk.site.config();
-  const { script, scriptPath, name, resources, env, workingDirectory } = request;
-  const composed = composeScript({
-    api,
-    tag: tagOf(id),
-    ...(script === undefined ? {} : { script }),
-    ...(scriptPath === undefined ? {} : { scriptPath }),
-    ...(name === undefined ? {} : { name }),
-    ...(resources === undefined ? {} : { resources }),
-    ...(env === undefined ? {} : { env }),
-    ...(workingDirectory === undefined ? {} : { workingDirectory }),
-    ...(pingToken === undefined ? {} : { ping: pingUrl(desk.house, id, pingToken) }),
-    ...manifestOf(request),
-  });
+  const ping = pingToken === undefined ? undefined : pingUrl(desk.house, id, pingToken);
+  const composed = composeJob(api, id, request, { workingDirectory: request.workingDirectory, ping });
   const problems: FieldProblem[] = [
     ...(composed.ok ? [] : composed.problems.map(({ field, message }) => ({ field: pointer(field), message }))),
   ];
@@ -51,6 +41,20 @@ export function examineJob(
   return { composed, problems };
 }
 
+const JobCallbacks = z.array(JobCallback);
+
+/** What a hook will start, as far as it takes no parameters: better told now than when the first request comes. */
+export function targetProblems(desk: Desk, actor: Actor, target: HookRequestBody["target"]): FieldProblem[] {
+  const [place, { system, callbacks }] =
+    "job" in target ? (["/target/job", target.job] as const) : (["/target/transfer", target.transfer] as const);
+  const heard = JobCallbacks.safeParse(callbacks);
+  const problems = [
+    ...(typeof system === "string" ? systemProblems(desk, actor, system) : []),
+    ...(heard.success ? urlProblems(desk, { callbacks: heard.data }) : []),
+  ];
+  return problems.map(({ field, message }) => ({ field: `${place}${field}`, message }));
+}
+
 export function transferProblems(desk: Desk, actor: Actor, request: TransferRequest): FieldProblem[] {
   const { api } = desk.site.config();
   const problems = systemProblems(desk, actor, request.system);
@@ -60,15 +64,11 @@ export function transferProblems(desk: Desk, actor: Actor, request: TransferRequ
   return problems;
 }
 
-function uploadProblems({ site, egress }: Desk, { path, url, verify }: TransferRequest): FieldProblem[] {
+function uploadProblems({ site, egress }: Desk, { path, url }: TransferRequest): FieldProblem[] {
   const unusable = checkPath(site.config().api, "stage_upload", path);
   const problems = [
     { field: "/path", message: unusable },
     { field: "/path", message: path.endsWith("/") ? "must be the file, not its directory" : undefined },
-    {
-      field: "/verify",
-      message: verify === "manifest" ? "an upload has no manifest; use hash (up to 1 GiB) or size" : undefined,
-    },
     {
       field: "/url",
       message: url !== undefined && egress.refusal(url) !== undefined ? ADDRESS_REFUSED : undefined,
@@ -112,11 +112,9 @@ function scriptProblems({ site }: Desk, script: string | undefined): FieldProble
   return [{ field: "/script", message }];
 }
 
-/** A file must be stageable, as it is or through a link; a directory must be one that FirecREST can pack. */
-function sourceProblem(api: Api, path: string): string | undefined {
-  if (shapeOf(path) === "directory") return directoryProblem(api, path);
-  return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
-}
+/** A file must be one that a link can be made to, since every such file can be staged; a directory, one that can be packed. */
+const sourceProblem = (api: Api, path: string): string | undefined =>
+  shapeOf(path) === "directory" ? directoryProblem(api, path) : checkPath(api, "symlink", path);
 
 export function urlProblems(desk: Desk, request: Pick<JobRequest, "callbacks" | "inputs">): FieldProblem[] {
   const urls = [

@@ -50,7 +50,7 @@ export type FarWork = { site: SiteConfig; system: string } & (
   /** The link is opened for this call: a secret. `how`: see `DebtRecord`. */
   | { kind: "release"; handle: Handle; url: string; how: "ask" | "look" | "abandon" }
   | { kind: "tidy"; paths: string[] }
-  | { kind: "file_job"; job: FileJob; account?: string }
+  | { kind: "file_job"; job: FileJob; account?: string; after?: string }
   | { kind: "prepare"; jobId: string }
   | UploadWork
 );
@@ -229,7 +229,7 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
           site,
           system: transfer.system,
           path: sourceOf(transfer),
-          wantsHash: transfer.sha256 !== undefined,
+          wantsHash: transfer.sha256 !== undefined && transfer.verify !== "manifest",
           manifests: manifestsOf(house, transfer),
         },
       };

@@ -10,7 +10,9 @@ const count = z.coerce.number().int().min(1).max(1_000_000).optional();
 const path = z.string().min(1).max(4096);
 
 const account = z.string().optional();
-const twoPaths = { from: path, to: path, asJob: z.boolean().optional(), account };
+/** As a job: `after` makes it wait for another one. */
+const inJobs = { asJob: z.boolean().optional(), account, after: z.string().optional() };
+const twoPaths = { from: path, to: path, ...inJobs };
 
 export interface Operation<Input> {
   scope: "files:read" | "files:write";
@@ -36,7 +38,9 @@ const ALWAYS_JOBS_ON_V2 = new Set(["move", "copy"]);
 export const isJobOnly = (name: string, api: Api, input: unknown): boolean =>
   name === "rsync" ||
   (api === "v2" && ALWAYS_JOBS_ON_V2.has(name)) ||
-  (typeof input === "object" && input !== null && "asJob" in input && input.asJob === true);
+  (typeof input === "object" &&
+    input !== null &&
+    (("asJob" in input && input.asJob === true) || ("after" in input && input.after !== undefined)));
 
 const operation = <Input>(definition: Operation<Input>): Operation<unknown> => definition as Operation<unknown>;
 const done = { body: { done: true } };
@@ -131,7 +135,7 @@ export const OPERATIONS: Record<string, Operation<unknown>> = {
   }),
   rsync: operation({
     scope: "files:write",
-    input: z.strictObject({ from: path, to: path, account }),
+    input: z.strictObject({ from: path, to: path, account, after: inJobs.after }),
     paths: pathsOf("file_job"),
     job: ({ from, to }) => ({ op: "rsync", from, to }),
   }),
@@ -206,7 +210,7 @@ export const OPERATIONS: Record<string, Operation<unknown>> = {
   }),
   rm: operation({
     scope: "files:write",
-    input: z.strictObject({ path, asJob: z.boolean().optional(), account }),
+    input: z.strictObject({ path, ...inJobs }),
     paths: ({ path: p }) => [["path", "remove", p]],
     job: ({ path: p }) => ({ op: "remove", path: p }),
     again: true,

@@ -1,11 +1,12 @@
 /** One file operation that a person asks for: checked, held against the site's limits, and carried out at once or as a job. */
 import type { Caller } from "../../shared/contract/access.ts";
 import type { Job } from "../../shared/contract/job.ts";
-import type { Answer, Doing, FieldProblem, Origin, Refusal } from "../../shared/contract/rpc.ts";
+import type { Answer, Doing, FieldProblem, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import { checkPath } from "../../shared/firecrest/paths.ts";
 import type { Api, FileJob, Firecrest, SiteParameters } from "../../shared/firecrest/port.ts";
 import type { Log } from "../../shared/log.ts";
+import { once } from "./acts.ts";
 import type { Env } from "./env.ts";
 import { type FileResult, isJobOnly, OPERATIONS, type Operation } from "./file-ops.ts";
 import type { OperationRequest } from "./operations.ts";
@@ -25,7 +26,8 @@ export async function file(
   name: string,
   input: Record<string, unknown>,
   origin: Origin,
-): Promise<Answer<FileAnswer>> {
+  idempotency?: Idempotency,
+): Promise<Answer<FileAnswer & { replayed?: true }>> {
   const known = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
   if (known === undefined) return { ok: false, code: "not_found", detail: `There is no file operation ${name}.` };
   const parsed = known.input.safeParse(input);
@@ -45,10 +47,16 @@ export async function file(
     const tooLarge = await weighed(known, parsed.data, firecrest, system, limits);
     if (tooLarge !== undefined) return invalid([tooLarge]);
     const accept = (job: FileJob, warnings: OperationRequest["warnings"] = []) => {
-      const { account } = parsed.data as { account?: string };
-      const request = { system, job, warnings, ...(account === undefined ? {} : { account }) };
+      const { account, after } = parsed.data as { account?: string; after?: string };
+      const request = {
+        system,
+        job,
+        warnings,
+        ...(account === undefined ? {} : { account }),
+        ...(after === undefined ? {} : { after }),
+      };
       return asJob(firecrest.api, request, () =>
-        env.TRACKER.getByName(connection).acceptOperation(caller, request, origin),
+        env.TRACKER.getByName(connection).acceptOperation(caller, request, origin, idempotency),
       );
     };
     const job = known.job?.(parsed.data);
@@ -68,7 +76,9 @@ export async function file(
       ]);
     }
   };
-  return reading(env, log, connection, caller, known.scope, system, work, recorded);
+  return once<FileAnswer>(env, connection, caller, { scope: known.scope, system, idempotency }, () =>
+    reading(env, log, connection, caller, known.scope, system, work, recorded),
+  );
 }
 
 function problemsOf(known: Operation<unknown>, input: unknown, api: Api): FieldProblem[] {
@@ -121,7 +131,7 @@ async function weighed(
 /** What goes into a batch script must be plainer than what goes into a quoted command, and v2 lacks one operation. */
 async function asJob(
   api: Api,
-  { job }: OperationRequest,
+  { job, after }: OperationRequest,
   accept: () => Promise<Answer<Job>>,
 ): Promise<Answer<{ job: Job }>> {
   if (job.op === "rsync" && api === "v2")
@@ -130,6 +140,10 @@ async function asJob(
       code: "invalid",
       detail: "FirecREST v2 has no rsync; use copy, which takes whole trees as well.",
     };
+  if (after !== undefined && api === "v2")
+    return invalid([
+      { field: "/after", message: "FirecREST v2 cannot make an operation wait for a job; ask when it has ended" },
+    ]);
   const places = job.op === "remove" ? { path: job.path } : { from: job.from, to: job.to };
   const problems = Object.entries(places).flatMap(([field, path]) => {
     const problem = checkPath(api, "file_job", path);

@@ -5,16 +5,22 @@ import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import type { Origin, Started, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import { ANY_HOOK } from "./access.ts";
 import { ChatEntrances } from "./chat-entrances.ts";
+import { targetProblems } from "./examine.ts";
 import * as hooks from "./hooks.ts";
 import { preview } from "./preview.ts";
 
 export abstract class HookEntrances extends ChatEntrances {
   async putHook(caller: Caller, name: string, request: HookRequestBody, origin: Origin) {
-    const { house, seal } = this.rooms;
+    const { house, seal, desk } = this.rooms;
     return this.rooms.with(
       caller,
       "hooks:admin",
-      (actor) => hooks.putHook(house, seal, actor, name, request, origin),
+      async (actor) => {
+        const errors = targetProblems(desk, actor, request.target);
+        return errors.length > 0
+          ? ({ ok: false, code: "invalid", errors } as const)
+          : hooks.putHook(house, seal, actor, name, request, origin);
+      },
       name,
     );
   }
@@ -48,10 +54,7 @@ export abstract class HookEntrances extends ChatEntrances {
     return this.rooms.with(
       caller,
       "hooks:admin",
-      (actor) => ({
-        ok: true as const,
-        value: hooks.hookRequests(this.rooms.house, actor, name, query),
-      }),
+      (actor) => hooks.hookRequests(this.rooms.house, actor, name, query),
       name,
     );
   }

@@ -5,9 +5,10 @@ import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } 
 import type { OpenedHook } from "../../shared/contract/poller-api.ts";
 import type { Answer, FieldProblem, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
-import { type Desk, makeTransfer, prepareJob } from "./accept.ts";
+import { type Desk, prepareJob, prepareTransfer } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
 import type { House } from "./house.ts";
+import { pageOf } from "./page.ts";
 
 interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   secretCount: number;
@@ -206,11 +207,13 @@ export async function acceptFromHook(desk: Desk, name: string, inbound: Verified
         return made.ok ? started({ jobId: made.value.id }, `jobs/${made.value.id}`) : made;
       });
     }
-    case "transfer":
+    case "transfer": {
+      const prepared = await prepareTransfer(desk, actor, result.request, { origin });
       return take(() => {
-        const made = makeTransfer(desk, actor, result.request, { origin });
+        const made = prepared.ok ? prepared.make() : prepared;
         return made.ok ? started({ transferId: made.value.id }, `transfers/${made.value.id}`) : made;
       });
+    }
   }
 }
 
@@ -265,8 +268,8 @@ export function hookRequests(
   actor: Actor,
   name: string,
   query: { cursor?: string; limit?: number },
-): Page<InboundRequest> {
-  if (!mayReadRequests(house, actor, name)) return { items: [] };
+): Answer<Page<InboundRequest>> {
+  if (!mayReadRequests(house, actor, name) || !isRemembered(house, name)) return NOT_FOUND;
   const limit = query.limit ?? 50;
   const rows = house.rows<InboundRow>(
     "SELECT id, hook, at, doc, NULL AS body FROM inbound WHERE hook = ? AND id < ? ORDER BY id DESC LIMIT ?",
@@ -274,10 +277,13 @@ export function hookRequests(
     query.cursor ?? "req_~",
     limit,
   );
-  const items = rows.map(viewInbound);
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return { ok: true, value: pageOf(rows, limit, viewInbound) };
 }
+
+/** There, or there before and with requests still kept. */
+const isRemembered = (house: House, name: string): boolean =>
+  stored(house, name) !== undefined ||
+  house.row("SELECT 1 AS found FROM inbound WHERE hook = ? LIMIT 1", name) !== undefined;
 
 /** Requests outlive their hook; then only those who may see everything may see them. */
 const mayReadRequests = (house: House, actor: Actor, name: string): boolean =>

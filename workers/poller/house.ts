@@ -52,8 +52,8 @@ export class House {
   readonly log: Log;
   readonly now: Now;
   readonly sleep: (ms: number) => Promise<void>;
-  /** Systems of which a job said that it starts or ends: looked at often until then, in ms. */
-  readonly eager = new Map<string, number>();
+  /** Jobs that said that they start or end, and when: their systems are looked at often until that is seen, for a while. */
+  readonly eager = new Map<string, { system: string; saidAt: number }>();
   /** What the last round of each system asked of the site. In memory: the first round after a rest is paced with care. */
   readonly lastRounds = new Map<string, number>();
   /** Copies that are under way, by transfer: how far and how fast, for whoever watches. */

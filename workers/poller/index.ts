@@ -1,6 +1,6 @@
 /** The poller Worker: the Tracker, the sweep, the consumers of `commands` and `callbacks`, reads for people. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { systemNow } from "../../shared/clock.ts";
+import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
 import type {
   ChatAnswer,
@@ -13,22 +13,29 @@ import type {
 import type { Invitation, InvitationRequest, MachinePart } from "../../shared/contract/connection.ts";
 import type { SharedObject } from "../../shared/contract/link.ts";
 import type { OpenedHook, PollerApi, Resealed } from "../../shared/contract/poller-api.ts";
-import type { Answer, Origin, Page } from "../../shared/contract/rpc.ts";
+import type { Answer, Idempotency, Origin, Page } from "../../shared/contract/rpc.ts";
+import type { PageQuery } from "../../shared/contract/words.ts";
 import { consoleSink, createLog, type Log } from "../../shared/log.ts";
+import { attach } from "./acts.ts";
 import { deliver } from "./callbacks.ts";
 import { answerInTime } from "./chat/desk.ts";
 import { command } from "./commands.ts";
 import { type Env, sealOf } from "./env.ts";
 import { file } from "./files.ts";
-import { seal } from "./invitations.ts";
 import { addressOfLink } from "./links.ts";
+import { officeOf } from "./office.ts";
 import * as reads from "./reads.ts";
+import type { ResealedRows } from "./reseal.ts";
 import { sweep } from "./sweep.ts";
 
+export { Office } from "./office.ts";
 export { Tracker } from "./tracker.ts";
 export { Workspace } from "./workspace.ts";
 
 const log: Log = createLog({ now: systemNow, sink: consoleSink, fixed: { worker: "poller" } });
+
+/** Times of RFC 3339 in UTC are ordered as texts. */
+const laterOf = (one: string | undefined, other: string): string => (one !== undefined && one > other ? one : other);
 
 /** Connections of one call; each takes about a second. */
 const RESEALED_AT_ONCE = 10;
@@ -70,8 +77,23 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     operation: string,
     input: Record<string, unknown>,
     origin: Origin = {},
+    idempotency?: Idempotency,
   ) {
-    return file(this.env, log, connection, caller, system, operation, input, origin);
+    return file(this.env, log, connection, caller, system, operation, input, origin, idempotency);
+  }
+
+  async attach(
+    connection: string,
+    caller: Caller,
+    job: string,
+    command: string,
+    options: { origin: Origin; idempotency?: Idempotency },
+  ) {
+    return attach(this.env, log, connection, caller, job, command, options);
+  }
+
+  async services(connection: string, caller: Caller) {
+    return reads.services(this.env, log, connection, caller);
   }
 
   async openLink(token: string, origin: Origin): Promise<SharedObject | undefined> {
@@ -81,19 +103,44 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
 
   async reseal({ cursor, limit = RESEALED_AT_ONCE }: { cursor?: string; limit?: number }, origin: Origin) {
     const page = await this.connections({ limit, ...(cursor === undefined ? {} : { cursor }) });
-    const done: Resealed = { connections: page.items.length, resealed: 0, unreadable: 0, unfinished: [] };
-    for (const { name } of page.items) {
+    const done: Resealed = {
+      connections: page.items.length,
+      workspaces: 0,
+      resealed: 0,
+      unreadable: 0,
+      unfinished: [],
+      held: { links: 0, invitations: 0 },
+    };
+    const hold = (what: "links" | "invitations", { count, until }: { count: number; until?: number }) => {
+      done.held[what] += count;
+      if (until !== undefined) done.held.until = laterOf(done.held.until, rfc3339(until));
+    };
+    const renew = async (name: string, work: () => Promise<ResealedRows>) => {
       try {
-        const rows = await this.env.TRACKER.getByName(name).reseal(origin);
+        const rows = await work();
         done.resealed += rows.resealed;
         done.unreadable += rows.unreadable;
         if (rows.more) done.unfinished.push(name);
       } catch (error) {
-        log({ event: "reseal.failed", connection: name, error });
+        log({ event: "reseal.failed", name, error });
         done.unfinished.push(name);
       }
-    }
-    return page.cursor === undefined ? done : { ...done, cursor: page.cursor };
+    };
+    for (const { name } of page.items)
+      await renew(name, async () => {
+        const rows = await this.env.TRACKER.getByName(name).reseal(origin);
+        hold("links", rows.staleLinks);
+        return rows;
+      });
+    if (page.cursor !== undefined) return { ...done, cursor: page.cursor };
+    const office = officeOf(this.env);
+    const workspaces = await office.workspaces();
+    for (const name of workspaces)
+      await renew(`workspaces/${name}`, () => this.env.WORKSPACES.getByName(name).reseal());
+    done.workspaces = workspaces.length;
+    hold("invitations", await office.staleInvitations());
+    await office.note({ actor: "admin", act: "deployment.reseal", subject: "deployment", origin });
+    return done;
   }
 
   async connections({
@@ -115,17 +162,32 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return page.list_complete ? { items } : { items, cursor: page.cursor };
   }
 
-  async invite(request: InvitationRequest): Promise<Answer<Omit<Invitation, "url">>> {
+  async invite(request: InvitationRequest, origin: Origin): Promise<Answer<Omit<Invitation, "url">>> {
     const standing = await this.env.TRACKER.getByName(request.connection).authorize({ kind: "admin" }, "jobs:read");
     if (standing.ok) {
       const errors = [{ field: "/connection", message: "is there already; choose another name" }];
       return { ok: false, code: "invalid", errors };
     }
-    return { ok: true, value: await seal(sealOf(this.env), request) };
+    return { ok: true, value: await officeOf(this.env).invite(request, origin) };
   }
 
-  async putWorkspace(name: string, request: WorkspaceRequest) {
+  async invitations(query: PageQuery) {
+    return officeOf(this.env).invitations(query);
+  }
+
+  async revokeInvitation(id: string, origin: Origin) {
+    return (await officeOf(this.env).revokeInvitation(id, origin)) as Answer<null>;
+  }
+
+  async audit(query: PageQuery) {
+    return officeOf(this.env).audit(query);
+  }
+
+  async putWorkspace(name: string, request: WorkspaceRequest, origin: Origin) {
+    const office = officeOf(this.env);
+    await office.enlist(name);
     const put = await this.env.WORKSPACES.getByName(name).put(request);
+    if (put.ok) await office.note({ actor: "admin", act: "workspace.put", subject: `workspaces/${name}`, origin });
     return put as Answer<{ created: boolean; workspace: WorkspaceView }>;
   }
 
@@ -133,8 +195,13 @@ export class Poller extends WorkerEntrypoint<Env> implements PollerApi {
     return (await this.env.WORKSPACES.getByName(name).view()) as Answer<WorkspaceView>;
   }
 
-  async removeWorkspace(name: string) {
-    return (await this.env.WORKSPACES.getByName(name).remove()) as Answer<null>;
+  async removeWorkspace(name: string, origin: Origin) {
+    const removed = (await this.env.WORKSPACES.getByName(name).remove()) as Answer<null>;
+    if (!removed.ok) return removed;
+    const office = officeOf(this.env);
+    await office.strike(name);
+    await office.note({ actor: "admin", act: "workspace.remove", subject: `workspaces/${name}`, origin });
+    return removed;
   }
 
   async workspaceLinks(name: string) {

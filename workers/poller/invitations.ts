@@ -1,11 +1,10 @@
 /**
- * Invitations: the operator lets somebody make a connection of a given name, and own it. Nothing is stored until it is used. An
- * invitation counts while there is no such connection, so it is used up by the connection that it makes.
+ * Invitations: the operator lets somebody make a connection of a given name, and own it. An invitation counts while there is no
+ * such connection and the Office has it among the open ones; it is used up by the connection that it makes.
  */
-import { rfc3339, systemNow, systemRandom } from "../../shared/clock.ts";
+import { rfc3339 } from "../../shared/clock.ts";
 import { INVITATION_PREFIX, type Invitation, type InvitationRequest } from "../../shared/contract/connection.ts";
 import { z } from "../../shared/contract/words.ts";
-import { newId } from "../../shared/ids.ts";
 import { type Seal, SealError } from "../../shared/seal.ts";
 
 const HOUR_MS = 3_600_000;
@@ -13,16 +12,17 @@ const DEFAULT_HOURS = 72;
 
 /** What is sealed. */
 const Sealed = z.object({ id: z.string(), expiresAt: z.number() });
-export type OpenInvitation = z.infer<typeof Sealed>;
+export type OpenedInvitation = z.infer<typeof Sealed>;
 
 const bindingOf = (connection: string) => ({ purpose: "invitation", connection, id: "invitation" });
 
 export async function seal(
   seals: Seal,
+  id: string,
   { connection, hours = DEFAULT_HOURS }: InvitationRequest,
+  now: number,
 ): Promise<Omit<Invitation, "url">> {
-  const now = systemNow();
-  const content: OpenInvitation = { id: newId("inv", now, systemRandom), expiresAt: now + hours * HOUR_MS };
+  const content: OpenedInvitation = { id, expiresAt: now + hours * HOUR_MS };
   const jwe = await seals.seal(JSON.stringify(content), bindingOf(connection));
   return {
     id: content.id,
@@ -38,7 +38,7 @@ export async function open(
   connection: string,
   invitation: string,
   now: number,
-): Promise<OpenInvitation | undefined> {
+): Promise<OpenedInvitation | undefined> {
   if (!invitation.startsWith(INVITATION_PREFIX)) return undefined;
   try {
     const text = await seals.open(invitation.slice(INVITATION_PREFIX.length), bindingOf(connection));

@@ -2,7 +2,7 @@
 
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job, JobsQuery } from "../../shared/contract/job.ts";
-import type { Page } from "../../shared/contract/rpc.ts";
+import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob, type JobStatus, type TransferStatus } from "../../shared/contract/states.ts";
 import {
   type Announcement,
@@ -11,8 +11,8 @@ import {
   type SeenJob,
   type Step,
   settle,
-  viewJob,
 } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { nextRoundAt } from "../../shared/domain/pace.ts";
 import { manifestName } from "../../shared/firecrest/manifest.ts";
 import type { JobObservation } from "../../shared/firecrest/port.ts";
@@ -23,6 +23,7 @@ import { trackedErrands } from "./errands.ts";
 import type { House } from "./house.ts";
 import { announce } from "./ledger.ts";
 import { endOutputs } from "./outputs.ts";
+import { pageOf } from "./page.ts";
 import { planTidy } from "./transfers.ts";
 
 export function jobRecord(house: House, id: string): JobRecord | undefined {
@@ -52,6 +53,19 @@ export function trackedJobs(house: House, system: string): JobRecord[] {
     .map(({ doc }) => JSON.parse(doc) as JobRecord);
   for (const record of live) if (isEndedJob(record.status) && !isTracked(record, now)) saveJob(house, record);
   return live.filter((record) => isTracked(record, now));
+}
+
+/** Which job of the scheduler a command can be run beside. That it runs, only the scheduler knows for certain. */
+export function attachable(house: House, id: string): Answer<{ system: string; schedulerId: string }> {
+  const record = jobRecord(house, id);
+  if (record === undefined) return { ok: false, code: "not_found" };
+  const refused = (detail: string): Refusal => ({ ok: false, code: "conflict", detail });
+  if (isEndedJob(record.status)) return refused("This job has ended: nothing can be run beside it.");
+  if (record.watched === true)
+    return refused("This job is only watched; whoever submitted it may run something beside it.");
+  if (record.schedulerId === undefined)
+    return refused("This job is not with the scheduler yet. Wait until it is running.");
+  return { ok: true, value: { system: record.system, schedulerId: record.schedulerId } };
 }
 
 /** Makes a step true. Call inside `house.change`. */
@@ -136,9 +150,25 @@ const EAGER_FOR_MS = 15_000;
 /** The job itself says that something happens: the scheduler stays the truth, it is only asked sooner. */
 export function pinged(house: House, id: string, token: string): void {
   const job = jobRecord(house, id);
-  if (job?.pingToken === undefined || job.pingToken !== token || !isTracked(job, house.now())) return;
-  house.eager.set(job.system, house.now() + EAGER_FOR_MS);
-  house.change(() => house.due("round", job.system, house.now() + 200, true));
+  if (job?.pingToken === undefined || job.pingToken !== token || isEndedJob(job.status)) return;
+  // Its first words while it is known to run are old news: one look is enough.
+  if (job.calls === true || job.status !== "running") house.eager.set(id, { system: job.system, saidAt: house.now() });
+  house.change(() => {
+    if (job.calls !== true) saveJob(house, { ...job, calls: true });
+    // It may begin before the answer to its submission is in: then it is asked about when that comes.
+    if (isTracked(job, house.now())) house.due("round", job.system, house.now() + 200, true);
+  });
+}
+
+/** Whether a job of this system said something that is not seen yet. */
+export function isEager(house: House, system: string): boolean {
+  for (const [id, { saidAt }] of house.eager) if (saidAt + EAGER_FOR_MS <= house.now()) house.eager.delete(id);
+  return [...house.eager.values()].some((job) => job.system === system);
+}
+
+/** A look that began then saw the job go on: what it said before is known now. */
+export function heard(house: House, id: string, requestedAt: number): void {
+  if ((house.eager.get(id)?.saidAt ?? Number.POSITIVE_INFINITY) <= requestedAt) house.eager.delete(id);
 }
 
 /** Puts the next round of a system, with these live jobs, on the agenda. */
@@ -150,6 +180,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
     doubtful: record.suspicion !== undefined || record.missingSince !== undefined || isEndedJob(record.status),
     ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
     ...(record.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: record.timeLimitSeconds }),
+    ...(record.calls === undefined ? {} : { calls: true }),
   }));
   const errands = trackedErrands(house, system).map(({ since }) => ({
     status: "queued",
@@ -158,7 +189,7 @@ export function paceRound(house: House, system: string, requestsPerMinute: numbe
   }));
   const spending = { requestsPerMinute, lastRound: house.lastRounds.get(system) };
   const paceAt = nextRoundAt([...paced, ...errands], spending, now, house.random());
-  const at = paceAt !== undefined && (house.eager.get(system) ?? 0) > now ? Math.min(paceAt, now + EAGER_MS) : paceAt;
+  const at = paceAt !== undefined && isEager(house, system) ? Math.min(paceAt, now + EAGER_MS) : paceAt;
   if (at === undefined) house.notDue("round", system);
   else house.due("round", system, at);
 }
@@ -187,7 +218,5 @@ export function listJobs(house: House, query: JobsQuery, actor: Actor): Page<Job
     ...bindings,
     limit,
   );
-  const items = rows.map(({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewJob(JSON.parse(doc) as JobRecord, house.name));
 }

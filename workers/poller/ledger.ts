@@ -1,7 +1,8 @@
 /** Events: appended with a gap-free sequence in the transaction that made them true, with a delivery for each receiver. */
 
 import { rfc3339 } from "../../shared/clock.ts";
-import { type Event, type EventsQuery, matchesFilter } from "../../shared/contract/event.ts";
+import type { Event, EventsQuery } from "../../shared/contract/event.ts";
+import { matchesFilter } from "../../shared/contract/filter.ts";
 import type { Page, Refusal } from "../../shared/contract/rpc.ts";
 import type { EventType } from "../../shared/contract/states.ts";
 import { fitted } from "../../shared/domain/fit.ts";
@@ -75,7 +76,11 @@ function receiversOf(house: House, jobId: string | undefined): ReceiverRecord[] 
   const rows =
     jobId === undefined
       ? house.rows<{ doc: string }>("SELECT doc FROM receivers WHERE job_id IS NULL")
-      : house.rows<{ doc: string }>("SELECT doc FROM receivers WHERE job_id IS NULL OR job_id = ?", jobId);
+      : // Two questions, because one with OR would go through the callbacks of all jobs.
+        house.rows<{ doc: string }>(
+          "SELECT doc FROM receivers WHERE job_id IS NULL UNION ALL SELECT doc FROM receivers WHERE job_id = ?",
+          jobId,
+        );
   return rows.map(({ doc }) => JSON.parse(doc) as ReceiverRecord);
 }
 
@@ -88,7 +93,7 @@ const OF_JOB = "(subject = ? OR subject IN (SELECT 'transfers/' || id FROM trans
  */
 export function eventsAfter(
   house: House,
-  { after = 0, limit = DEFAULT_LIMIT, job }: EventsQuery,
+  { cursor = 0, after = cursor, limit = DEFAULT_LIMIT, job }: EventsQuery,
   { systems }: Pick<Actor, "systems"> = {},
 ): { ok: true; value: Page<Event> } | Refusal {
   const conditions = ["sequence > ?"];

@@ -11,6 +11,7 @@ import { type Seal, SealError } from "../../shared/seal.ts";
 import type { Desk } from "./accept.ts";
 import { type Actor, audit } from "./access.ts";
 import type { House } from "./house.ts";
+import { pageOf } from "./page.ts";
 
 /** Where a token comes in, nothing is known of it yet: neither connection nor row can be part of what it is bound to. */
 const TOKEN_BINDING = { purpose: "share_link", connection: "", id: "" };
@@ -27,6 +28,8 @@ interface LinkRecord {
   createdAt: number;
   expiresAt: number;
   openedAt?: number;
+  /** The key that sealed its token: the link ends with it. */
+  kid?: string;
 }
 
 export async function addLink(
@@ -42,6 +45,7 @@ export async function addLink(
     key: request.key,
     actor: actor.name,
     createdAt: house.now(),
+    kid: seal.current,
     expiresAt: house.now() + (request.expiresInSeconds ?? LINK_SECONDS.default) * 1000,
     ...(request.etag !== undefined && { etag: request.etag }),
   };
@@ -66,9 +70,7 @@ export function listLinks(house: House, { cursor, limit = 50 }: PageQuery): Page
     house.now(),
     limit,
   );
-  const items = rows.map(({ doc }) => viewLink(JSON.parse(doc) as LinkRecord));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewLink(JSON.parse(doc) as LinkRecord));
 }
 
 export function removeLink(house: House, actor: Actor, id: string, origin: Origin): Answer<null> {

@@ -101,6 +101,11 @@ const STEPS: readonly string[] = [
   `
   CREATE TABLE forms (transfer TEXT NOT NULL, n INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (transfer, n)) WITHOUT ROWID;
   `,
+  // What is under way, and who hears everything: a few among all that ever was.
+  `
+  CREATE INDEX effects_sent ON effects (kind) WHERE state = 'sent';
+  CREATE INDEX receivers_shared ON receivers (id) WHERE job_id IS NULL;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -1,7 +1,7 @@
 /** File operations that the site runs as jobs: accepted, started once, followed to an end that the files prove. */
 import type { FileOperation } from "../../shared/contract/file.ts";
 import type { Job, Warning } from "../../shared/contract/job.ts";
-import type { Answer, Origin } from "../../shared/contract/rpc.ts";
+import type { Answer, Idempotency, Origin, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
 import {
   LOOKS_AFTER_MS,
@@ -11,26 +11,39 @@ import {
   type SeenOperation,
   unknownOutcome,
 } from "../../shared/domain/file-operation.ts";
-import { endedByUs, type JobRecord, viewJob } from "../../shared/domain/job.ts";
+import { endedByUs, type JobRecord } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { FileJob, Firecrest, Handle, HandleState } from "../../shared/firecrest/port.ts";
-import { type Actor, audit } from "./access.ts";
+import { type Actor, audit, isFor } from "./access.ts";
 import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
 import type { House } from "./house.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
+import { settleKey } from "./repeats.ts";
 import { planTidy } from "./transfers.ts";
 
 export interface OperationRequest {
   system: string;
   job: FileJob;
   account?: string;
+  /** A job of ours that must have succeeded first. */
+  after?: string;
   warnings: Warning[];
 }
 
 /** A pending operation is believed in for this long: no list of a site reaches further back. */
 const PATIENCE_MS = 7 * 24 * 3_600_000;
 
-export function acceptOperation(house: House, actor: Actor, request: OperationRequest, origin: Origin): Answer<Job> {
+/** `idempotency`: its key was taken by whoever asks. */
+export function acceptOperation(
+  house: House,
+  actor: Actor,
+  request: OperationRequest,
+  origin: Origin,
+  idempotency?: Idempotency,
+): Answer<Job> {
+  const first = request.after === undefined ? undefined : predecessor(house, actor, request.after, request.system);
+  if (first?.ok === false) return first;
   const { dereference: _, ...operation } = { dereference: undefined, ...request.job };
   const now = house.now();
   const record: JobRecord = {
@@ -49,11 +62,31 @@ export function acceptOperation(house: House, actor: Actor, request: OperationRe
   return house.change((): Answer<Job> => {
     insertJob(house, record);
     plan(house, "file_job", record.id, {
-      fileJob: { job: request.job, ...(request.account === undefined ? {} : { account: request.account }) },
+      fileJob: {
+        job: request.job,
+        ...(request.account === undefined ? {} : { account: request.account }),
+        ...(first === undefined ? {} : { after: first.value }),
+      },
     });
     audit(house, actor, `files.${operation.op}`, `jobs/${record.id}`, origin);
-    return { ok: true, value: viewJob(record, house.name) };
+    const job = viewJob(record, house.name);
+    if (idempotency !== undefined) settleKey(house, actor.name, idempotency, { ok: true, value: { job } });
+    return { ok: true, value: job };
   });
+}
+
+/** The scheduler's id of the job that an operation waits for. */
+function predecessor(house: House, actor: Actor, id: string, system: string): Answer<string> {
+  const job = jobRecord(house, id);
+  const refused = (message: string): Refusal => ({
+    ok: false,
+    code: "invalid",
+    errors: [{ field: "/after", message }],
+  });
+  if (job === undefined || !isFor(actor, job)) return refused("is no job of yours");
+  if (job.system !== system) return refused(`is a job of ${job.system}, which ${system} knows nothing of`);
+  if (job.schedulerId === undefined) return refused("is not with the scheduler yet; ask again when it is queued");
+  return { ok: true, value: job.schedulerId };
 }
 
 /** `begin` of an operation. Undefined when there is nothing left to start. Call inside `house.change`. */

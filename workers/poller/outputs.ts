@@ -13,7 +13,7 @@ import {
   splitPattern,
 } from "../../shared/domain/output.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
-import { checkPath, needsSymlink, resolvePath } from "../../shared/firecrest/paths.ts";
+import { checkPath, resolvePath } from "../../shared/firecrest/paths.ts";
 import type { Api } from "../../shared/firecrest/port.ts";
 import { type EffectRecord, move, plan } from "./effects.ts";
 import type { FarOutcome } from "./far.ts";
@@ -54,7 +54,7 @@ export function outputProblems(request: Pick<JobRequest, "outputs" | "workingDir
 function pathProblem(api: Api, path: string): string | undefined {
   switch (shapeOf(path)) {
     case "file":
-      return needsSymlink(api, path) ? undefined : checkPath(api, "stage", path);
+      return checkPath(api, "symlink", path);
     case "glob":
       return checkPath(api, "ls", splitPattern(path).base || "/") ?? segmentProblem(path);
     case "directory":

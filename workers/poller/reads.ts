@@ -2,7 +2,7 @@
 
 import { rfc3339, systemNow } from "../../shared/clock.ts";
 import type { Caller } from "../../shared/contract/access.ts";
-import type { MachinePart, SystemView } from "../../shared/contract/connection.ts";
+import type { MachinePart, ServiceView, SystemView } from "../../shared/contract/connection.ts";
 import { SCRIPT_MAX_BYTES } from "../../shared/contract/job.ts";
 import type { Answer, Doing, Page, Refusal } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
@@ -43,6 +43,8 @@ export function refusalOf(error: unknown): Refusal {
     // A missing file is no reason to doubt the site's address.
     detail: error.code === "not_found" ? error.message : diagnose(error),
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
+    // What changes the site, and got no answer.
+    ...(error.retry === "after_check" ? { uncertain: true } : {}),
   };
 }
 
@@ -86,6 +88,28 @@ export async function systems(
     const parameters = await firecrest.parameters();
     await env.TRACKER.getByName(connection).keepFacts({ systems: found, parameters, at: systemNow() });
     return { ok: true, value: { items: found } };
+  });
+}
+
+/** What each part of the site is said to be, and whether it answers, where that can be asked. */
+export async function services(
+  env: Env,
+  log: Log,
+  connection: string,
+  caller: Caller,
+): Promise<Answer<Page<ServiceView>>> {
+  return reading(env, log, connection, caller, "jobs:read", undefined, async (firecrest) => {
+    const [found, beats] = [await firecrest.services(), await firecrest.heartbeats()];
+    const items = found.map(({ checkedAt, ...service }) => {
+      const beat = beats.find(({ name }) => name === service.name || name === service.system);
+      const lookedAt = checkedAt ?? beat?.at;
+      return {
+        ...service,
+        ...(beat === undefined ? {} : { answers: beat.alive }),
+        ...(lookedAt === undefined ? {} : { checkedAt: rfc3339(lookedAt) }),
+      };
+    });
+    return { ok: true, value: { items } };
   });
 }
 

@@ -3,17 +3,26 @@
  * sealed value says itself what it is bound to, so the places where one may stand are all that has to be known here.
  */
 import type { Origin } from "../../shared/contract/rpc.ts";
-import { SealError } from "../../shared/seal.ts";
+import { type Seal, SealError } from "../../shared/seal.ts";
 import type { Desk } from "./accept.ts";
 import { audit } from "./access.ts";
 
-/** Columns that hold sealed values, alone or in a text. A new one has its place here; test/tracker/reseal.test.ts finds it. */
-const PLACES: readonly { table: string; column: string; where?: string }[] = [
+/** A column that holds sealed values, alone or in a text. */
+export interface Place {
+  table: string;
+  column: string;
+  where?: string;
+}
+
+/** Of a connection. A new one has its place here; test/tracker/reseal.test.ts finds it. */
+const PLACES: readonly Place[] = [
   { table: "meta", column: "value" },
   { table: "hooks", column: "secrets" },
   { table: "receivers", column: "doc" },
   { table: "debts", column: "doc", where: "open = 1" },
   { table: "forms", column: "sealed" },
+  { table: "transfers", column: "doc", where: "live = 1" },
+  { table: "jobs", column: "doc" },
   // The answer that holds a subscription's secret, for whoever repeats the request.
   { table: "requests", column: "answer", where: "route LIKE '%/subscriptions'" },
 ];
@@ -31,9 +40,24 @@ export interface ResealedRows {
   more: boolean;
 }
 
-export async function reseal(desk: Desk, origin: Origin): Promise<ResealedRows> {
-  const { house, seal } = desk;
-  await forgetStaleToken(desk);
+/** Of a connection also what people hold of it: share links are not here to be sealed again. */
+export interface ResealedConnection extends ResealedRows {
+  staleLinks: { count: number; until?: number };
+}
+
+/** What a Durable Object keeps, as far as this has to know. */
+export interface Shelf {
+  rows<T>(query: string, ...bindings: SqlStorageValue[]): T[];
+  change<T>(write: () => T): T;
+}
+
+/** `noted` is called in the transaction that changes something. */
+export async function renewAll(
+  shelf: Shelf,
+  seal: Seal,
+  places: readonly Place[],
+  noted: () => void = () => {},
+): Promise<ResealedRows> {
   const done: ResealedRows = { resealed: 0, unreadable: 0, more: false };
   const isStale = (jwe: string): boolean => {
     try {
@@ -43,8 +67,8 @@ export async function reseal(desk: Desk, origin: Origin): Promise<ResealedRows> 
       throw error;
     }
   };
-  const stale = PLACES.flatMap(({ table, column, where = "TRUE" }) =>
-    house
+  const stale = places.flatMap(({ table, column, where = "TRUE" }) =>
+    shelf
       .rows<{ text: string }>(`SELECT ${column} AS text FROM ${table} WHERE instr(${column}, 'eyJ') > 0 AND ${where}`)
       .filter(({ text }) => (text.match(SEALED) ?? []).some(isStale))
       .map(({ text }) => ({ table, column, text })),
@@ -66,13 +90,27 @@ export async function reseal(desk: Desk, origin: Origin): Promise<ResealedRows> 
     renewed.push({ ...row, fresh });
   }
   if (done.resealed === 0) return done;
-  house.change(() => {
+  shelf.change(() => {
     // By its text: what was changed meanwhile is sealed with the new key already, or is found by the next call.
     for (const { table, column, text, fresh } of renewed)
-      if (fresh !== text) house.run(`UPDATE ${table} SET ${column} = ? WHERE ${column} = ?`, fresh, text);
-    audit(house, { name: "admin" }, "connection.reseal", "connection", origin);
+      if (fresh !== text) shelf.rows(`UPDATE ${table} SET ${column} = ? WHERE ${column} = ?`, fresh, text);
+    noted();
   });
   return done;
+}
+
+export async function reseal(desk: Desk, origin: Origin): Promise<ResealedConnection> {
+  const { house, seal } = desk;
+  await forgetStaleToken(desk);
+  const rows = await renewAll(house, seal, PLACES, () =>
+    audit(house, { name: "admin" }, "connection.reseal", "connection", origin),
+  );
+  const stale = house.row<{ count: number; until: number | null }>(
+    "SELECT count(*) AS count, max(expires_at) AS until FROM links WHERE expires_at > ? AND json_extract(doc, '$.kid') IS NOT ?",
+    house.now(),
+    seal.current,
+  );
+  return { ...rows, staleLinks: stale?.until == null ? { count: 0 } : { count: stale.count, until: stale.until } };
 }
 
 /** The cached token of the site is fetched anew rather than sealed again. */

@@ -8,7 +8,7 @@ import type { Event } from "../../shared/contract/event.ts";
 import type { Job } from "../../shared/contract/job.ts";
 import type { Answer, Doing, Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
-import { viewJob } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import type { SiteParameters } from "../../shared/firecrest/port.ts";
@@ -24,7 +24,7 @@ import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
 import { exists, migrate } from "./migrations.ts";
 import { Site, type SiteConfig, type TokenAnswer } from "./site.ts";
-import { openStream, pushEvents, type Streams } from "./streams.ts";
+import { closeStreams, openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
 
@@ -79,8 +79,10 @@ export class Rooms {
 
   /** Removes everything: the connection is as if it had never been made. */
   async clear(): Promise<void> {
+    closeStreams(this.streams);
     await this.#storage.deleteAll();
     this.#exists = false;
+    for (const waiter of this.#waiters) waiter.wake();
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
@@ -123,6 +125,8 @@ export class Rooms {
   ): Promise<Answer<Job>> {
     const deadline = systemNow() + (wait?.seconds ?? 0) * 1000;
     for (;;) {
+      // The connection may have been removed meanwhile, and its tables with it.
+      if (!this.exists()) return NOT_FOUND;
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
       if (!access.isFor(actor, record)) return NOT_FOUND;

@@ -5,9 +5,9 @@ import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Round, TrackedJob } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
 import { errandSeen, type TrackedErrand, trackedErrands } from "./errands.ts";
-import { health, siteAnswered } from "./health.ts";
+import { siteAnswered, systemFailing } from "./health.ts";
 import type { House } from "./house.ts";
-import { applyJob, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
+import { applyJob, heard, isEager, jobRecord, paceRound, seenJob, trackedJobs } from "./jobs.ts";
 import type { Look } from "./tracking.ts";
 
 interface Followed {
@@ -31,7 +31,7 @@ export function beginRound(desk: Desk, system: string): Look | undefined {
     return undefined;
   }
   paceRound(house, system, site.config().requestsPerMinute, jobs);
-  return { what: `round ${system}`, look: () => round(desk, system, { jobs, errands }, granted) };
+  return { what: `round ${system}`, system, look: () => round(desk, system, { jobs, errands }, granted) };
 }
 
 async function round(desk: Desk, system: string, { jobs, errands }: Followed, granted: number): Promise<void> {
@@ -39,8 +39,8 @@ async function round(desk: Desk, system: string, { jobs, errands }: Followed, gr
   const { firecrest, requests, requestIds } = site.client();
   const startedAt = house.now();
   try {
-    // A site that was down is asked one cheap question first.
-    if (health(house).state === "unhealthy") await expectAvailable(firecrest, system);
+    // A system that was down is asked for with one cheap question first.
+    if (systemFailing(house, system)?.isDown === true) await expectAvailable(firecrest, system);
     const seen = await firecrest.round(system, [
       ...jobs.map((job) => tracked(job, house.now())),
       ...errands.map((errand) => errand.tracked),
@@ -49,11 +49,14 @@ async function round(desk: Desk, system: string, { jobs, errands }: Followed, gr
     // was only guessed, or has come meanwhile.
     house.change(() => {
       house.counted.rounds++;
-      siteAnswered(house);
+      siteAnswered(house, { system });
       const news = [applyRound(house, jobs, seen), applyToErrands(house, errands, seen)].includes(true);
       const isFirst = !house.lastRounds.has(system);
       house.lastRounds.set(system, requests());
-      if (news || isFirst || house.isDue("round", system))
+      const isOverdue = house.isDue("round", system);
+      // A job that spoke meanwhile may have ended after it was looked at: that round is due now.
+      const isAwaited = isOverdue && isEager(house, system);
+      if (!isAwaited && (news || isFirst || isOverdue))
         paceRound(house, system, site.config().requestsPerMinute, trackedJobs(house, system));
     });
     if (seen.warnings.length > 0) house.log({ event: "round.warnings", system, warnings: seen.warnings });
@@ -71,10 +74,8 @@ async function round(desk: Desk, system: string, { jobs, errands }: Followed, gr
     });
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
-    const pauseMs = pauseAfterFailureMs(
-      startedAt - (health(house).firstFailureAt ?? startedAt),
-      error.retryAfterSeconds,
-    );
+    const failingForMs = startedAt - (systemFailing(house, system)?.since ?? startedAt);
+    const pauseMs = pauseAfterFailureMs(failingForMs, error.retryAfterSeconds);
     house.change(() => house.due("round", system, house.now() + pauseMs * (0.9 + 0.2 * house.random())));
     throw error;
   } finally {
@@ -102,8 +103,8 @@ function applyRound(house: House, jobs: readonly JobRecord[], round: Round): boo
     if (stepOf(before)?.changed !== true) continue;
     const job = jobRecord(house, before.id);
     const step = job && stepOf(job);
-    if (step === undefined) continue;
-    applyJob(house, step);
+    if (job === undefined || step === undefined) continue;
+    if (applyJob(house, step).status !== job.status) heard(house, job.id, round.requestedAt);
     news = true;
   }
   return news;

@@ -24,6 +24,7 @@ import {
   failTransfer,
   moveDebt,
   payDebt,
+  planLogTidy,
   restage,
   saveDebt,
   stageLater,
@@ -239,7 +240,7 @@ function refusedEffect(house: House, record: EffectRecord, failure: Failure): vo
     case "release": {
       // The site will not release it: probes decide, then the calendar.
       const debt = debtRecord(house, record.subject);
-      if (debt !== undefined) {
+      if (debt?.state === "releasing") {
         moveDebt(house, debt, "unreleasable");
         house.due("debt", debt.id, debt.expiresAt ?? house.now() + 7 * 24 * 3_600_000);
       }
@@ -272,6 +273,7 @@ export function stagingLooked(house: House, id: string, found: { handle: Handle;
     return;
   }
   move(house, record, "refused");
+  planLogTidy(house, record.subject, record.doc.handle);
   moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
   if (transfer?.status === "staging") stageLater(house, transfer);
 }

@@ -3,7 +3,7 @@
 import type { Caller } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Progress } from "../../shared/contract/transfer.ts";
-import { type Actor, isLiveKey } from "./access.ts";
+import { type Actor, isLiveIdentity, isLiveKey } from "./access.ts";
 import type { House } from "./house.ts";
 import { eventsAfter, mayRead } from "./ledger.ts";
 
@@ -17,6 +17,8 @@ interface Reader {
   systems?: string[];
   /** Hash of the API key: revoking it ends the stream. */
   key?: string;
+  /** Name of the OIDC binding: removing or changing it ends the stream. */
+  identity?: string;
   /** When the token that opened it ends, in ms. */
   until?: number;
 }
@@ -41,11 +43,14 @@ export function openStream({ state, house }: Streams, request: Request, caller: 
   return new Response(null, { status: 101, webSocket: client });
 }
 
-function readerOf(caller: Caller, { systems }: Actor): Reader {
+const IDENTITY = "identity:";
+
+function readerOf(caller: Caller, { name, systems }: Actor): Reader {
   const ends = caller.kind === "oidc" ? caller.claims.exp : undefined;
   return {
     ...(systems === undefined ? {} : { systems }),
     ...(caller.kind === "key" ? { key: caller.hash } : {}),
+    ...(name.startsWith(IDENTITY) ? { identity: name.slice(IDENTITY.length) } : {}),
     ...(typeof ends === "number" ? { until: ends * 1000 } : {}),
   };
 }
@@ -87,11 +92,21 @@ export function pushProgress(streams: Streams, system: string, progress: Progres
 function readers({ state, house }: Streams): { socket: WebSocket; reader: Reader }[] {
   return state.getWebSockets().flatMap((socket) => {
     const reader = (socket.deserializeAttachment() ?? {}) as Reader;
-    const isOver = (reader.until ?? Number.POSITIVE_INFINITY) <= house.now();
-    if (!isOver && (reader.key === undefined || isLiveKey(house, reader.key))) return [{ socket, reader }];
+    if (mayStillRead(house, reader)) return [{ socket, reader }];
     socket.close(CREDENTIAL_ENDED, "the credential has ended");
     return [];
   });
+}
+
+function mayStillRead(house: House, { key, identity, systems, until = Number.POSITIVE_INFINITY }: Reader): boolean {
+  if (until <= house.now()) return false;
+  if (key !== undefined) return isLiveKey(house, key);
+  return identity === undefined || isLiveIdentity(house, identity, systems);
+}
+
+/** The connection goes, and with it everybody's right to read: whoever makes one of its name may be somebody else. */
+export function closeStreams({ state }: Pick<Streams, "state">): void {
+  for (const socket of state.getWebSockets()) socket.close(CREDENTIAL_ENDED, "the connection was removed");
 }
 
 function send(socket: WebSocket, frame: unknown): void {

@@ -38,7 +38,8 @@ export function adopted(
     ),
   );
   if (next.cancelRequestedAt !== undefined) plan(house, "cancel", next.id);
-  house.due("round", next.system, house.now() + 1_000, true);
+  // What calls by itself may even have ended.
+  house.due("round", next.system, house.now() + (next.calls === true ? 200 : 1_000), true);
 }
 
 /** The site refused the job, for good. */

@@ -12,12 +12,13 @@ import type {
 import type { Seal } from "../../shared/seal.ts";
 import { CLOSED } from "../../shared/webhooks/breaker.ts";
 import { generateSecret } from "../../shared/webhooks/standard.ts";
-import { type Actor, audit, reaches, remember, replay } from "./access.ts";
+import { type Actor, audit, reaches } from "./access.ts";
 import { followInChat, forgetChannel, isLinked } from "./channels/follows.ts";
 import { newsOf, outOnly, type SealedPatch } from "./channels/out-only.ts";
 import type { House } from "./house.ts";
 import { hold, noteEnabled } from "./notices.ts";
 import { bindingOf, DEFAULT_EVENTS, type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
+import { remember, replay } from "./repeats.ts";
 import { armLanes, wakeLane } from "./waking.ts";
 
 const DEFAULT_OVERLAP_SECONDS = 24 * 3600;

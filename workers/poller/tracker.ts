@@ -9,7 +9,15 @@ import type { ChatTarget } from "../../shared/contract/chat.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type { Doing, Idempotency, ObjectChange, ObjectWrite, Origin, TrackerApi } from "../../shared/contract/rpc.ts";
+import type {
+  Answer,
+  Doing,
+  Idempotency,
+  ObjectChange,
+  ObjectWrite,
+  Origin,
+  TrackerApi,
+} from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
   RotateRequest,
@@ -24,6 +32,7 @@ import type { PrivateJwk } from "../../shared/webhooks/ed25519.ts";
 import * as acceptance from "./accept.ts";
 import * as bytes from "./bytes.ts";
 import { channelPatch } from "./channels/out-only.ts";
+import { unmark } from "./connections.ts";
 import * as deliveries from "./deliveries.ts";
 import * as far from "./far.ts";
 import { HookEntrances } from "./hook-entrances.ts";
@@ -35,6 +44,7 @@ import * as objects from "./objects.ts";
 import * as operations from "./operations.ts";
 import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
+import { settleKey, takeKey } from "./repeats.ts";
 import { NOT_FOUND, ok } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
@@ -87,10 +97,35 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
   }
 
   /** From the poller Worker, which has checked the paths. */
-  async acceptOperation(caller: Caller, request: operations.OperationRequest, origin: Origin) {
+  async acceptOperation(
+    caller: Caller,
+    request: operations.OperationRequest,
+    origin: Origin,
+    idempotency?: Idempotency,
+  ) {
     const admitted = this.#rooms.admit(caller, "files:write", request.system);
     if (!admitted.ok) return admitted;
-    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin);
+    return operations.acceptOperation(this.#rooms.house, admitted.value, request, origin, idempotency);
+  }
+
+  /** From the poller Worker: which job a command goes beside. */
+  async attachable(caller: Caller, id: string) {
+    return this.#rooms.with(caller, "jobs:write", (actor) =>
+      this.#rooms.ofJob(actor, id) ? jobs.attachable(this.#rooms.house, id) : NOT_FOUND,
+    );
+  }
+
+  /** From the poller Worker, before an act at the site that is to be repeatable; `settleKey` after it. */
+  async takeKey(caller: Caller, scope: Scope, system: string | undefined, idempotency: Idempotency) {
+    const admitted = this.#rooms.admit(caller, scope, system);
+    if (!admitted.ok) return admitted;
+    const taken = takeKey(this.#rooms.house, admitted.value.name, idempotency);
+    return taken.ok ? ok({ ...taken.value, actor: admitted.value.name }) : taken;
+  }
+
+  async settleKey(actor: string, idempotency: Idempotency, answer: Answer<unknown>): Promise<void> {
+    const { house } = this.#rooms;
+    if (this.#rooms.exists()) house.change(() => settleKey(house, actor, idempotency, answer));
   }
 
   // --------------------------------------------------------------------------------------------------------- transfers
@@ -297,9 +332,14 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     if (this.#rooms.exists()) this.#rooms.rememberDead(queue, body);
   }
 
-  /** The sweep: rebuilds the alarm if it was lost, and attends to what is overdue. True while there is live work. */
+  /**
+   * The sweep: rebuilds the alarm if it was lost, and attends to what is overdue. True while there is live work. A connection
+   * that is gone is not visited again.
+   */
   async tick(): Promise<boolean> {
-    return this.#rooms.exists() && this.#rooms.attend();
+    if (this.#rooms.exists()) return this.#rooms.attend();
+    await unmark(this.#rooms.house);
+    return false;
   }
 
   override async alarm(): Promise<void> {

@@ -37,6 +37,8 @@ interface Due {
 /** A look at the far side, begun after the commit that noted when the next one is due. */
 export interface Look {
   what: string;
+  /** Whose jobs it is about, where it can fail alone. */
+  system?: string;
   look: () => Promise<void>;
 }
 
@@ -47,7 +49,7 @@ export interface Look {
 export async function attend(desk: Desk): Promise<void> {
   const { house } = desk;
   const looks = house.change(() => house.whatIsDue(BATCH).flatMap((item) => attendAlone(desk, item) ?? []));
-  const ends = await Promise.allSettled(looks.map(({ what, look }) => guarded(desk, what, look)));
+  const ends = await Promise.allSettled(looks.map((look) => guarded(desk, look)));
   const broken = ends.find((end) => end.status === "rejected");
   if (broken !== undefined) throw broken.reason;
 }
@@ -62,13 +64,13 @@ function attendAlone(desk: Desk, item: Due): Look | undefined {
   return undefined;
 }
 
-async function guarded(desk: Desk, what: string, work: () => Promise<void>): Promise<void> {
+async function guarded(desk: Desk, { what, system, look }: Look): Promise<void> {
   try {
-    await work();
+    await look();
   } catch (error) {
     if (!(error instanceof FirecrestError)) throw error;
     if (error.code === "rate_limited") desk.site.pause(error.retryAfterSeconds);
-    siteFailed(desk.house, error);
+    siteFailed(desk.house, error, system === undefined ? {} : { system });
     desk.house.log({ event: "look.failed", what, code: error.code, detail: error.message });
   }
 }

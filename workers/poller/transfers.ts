@@ -7,6 +7,7 @@ import { DEADLINE_MS, retryDelayMs } from "../../shared/domain/effect.ts";
 import type { Announcement } from "../../shared/domain/job.ts";
 import { shapeOf } from "../../shared/domain/output.ts";
 import {
+  LINK_STEPS,
   LOST_STAGINGS_MAX,
   linkMoved,
   moved,
@@ -26,6 +27,7 @@ import { leaveErrand } from "./errands.ts";
 import type { House } from "./house.ts";
 import { settleJob } from "./jobs.ts";
 import { announce } from "./ledger.ts";
+import { pageOf } from "./page.ts";
 import { endUpload } from "./uploads.ts";
 
 /** A staged link, owed until its release is proven or its end is known. Its id is that of the staging effect. */
@@ -112,6 +114,7 @@ function tell(house: House, record: TransferRecord, announcements: Announcement[
 /** An ended transfer stops what was planned, gives back its R2 upload if it did not store, pays its debts, and settles its job. */
 function endTransfer(house: House, record: TransferRecord): void {
   withdraw(house, record.id);
+  leaveErrand(house, record);
   if (record.direction === "upload") {
     endUpload(house, record);
     return;
@@ -121,7 +124,6 @@ function endTransfer(house: House, record: TransferRecord): void {
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
   if (record.symlink !== undefined)
     planTidy(house, record.id, record.system, [record.symlink], linkDelayMs(house, record));
-  leaveErrand(house, record);
   leaveArchive(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
 }
@@ -132,6 +134,11 @@ function linkDelayMs(house: House, { id }: TransferRecord): number {
     ({ kind, state, doc }) => kind === "stage" && state === "sent" && doc.handle === undefined,
   );
   return underWay ? DEADLINE_MS.stage + 60_000 : 0;
+}
+
+/** The log files that a site's own job has left in the user's directory go. */
+export function planLogTidy(house: House, subject: string, handle: Handle | undefined): void {
+  if (handle?.logs !== undefined) planTidy(house, subject, handle.system, [handle.logs.output, handle.logs.error]);
 }
 
 /** Files that we made on the HPC side go. */
@@ -228,8 +235,12 @@ export function saveDebt(house: House, debt: DebtRecord, isNew = false): void {
   if (open === 0) house.notDue("debt", debt.id);
 }
 
-/** Moves a debt; the transfer shows and announces it when it is the transfer's newest. */
+/**
+ * Moves a debt; the transfer shows and announces it when it is the transfer's newest. A step that the table does not list
+ * changes nothing: what was struck off is not owed again.
+ */
 export function moveDebt(house: House, debt: DebtRecord, to: LinkState, facts: Partial<DebtRecord> = {}): DebtRecord {
+  if (to !== debt.state && !(LINK_STEPS[debt.state] as readonly LinkState[]).includes(to)) return debt;
   const next: DebtRecord = { ...debt, ...facts, state: to };
   saveDebt(house, next);
   const newest = house.row<{ id: string }>(
@@ -260,6 +271,8 @@ export function payDebt(house: House, debt: DebtRecord): void {
     return;
   }
   if (debt.sealedLink === undefined) return;
+  // On v2 the link is known before the job that fills it has ended, and that job still writes its log files.
+  if (debt.handle?.releasable === false && staging?.state === "sent") return;
   if (debt.handle?.releasable === false) {
     // v2 has no way to release: the link is forgotten, the log files go, and the date of its end is on record.
     moveDebt(house, debt, "expires", debt.expiresAt === undefined ? {} : { expiresAt: debt.expiresAt });
@@ -289,7 +302,5 @@ export function listTransfers(house: House, query: TransfersQuery, actor: Actor)
     ...bindings,
     limit,
   );
-  const items = rows.map(({ doc }) => viewTransfer(JSON.parse(doc) as TransferRecord, house.name));
-  const last = items.at(-1);
-  return items.length === limit && last !== undefined ? { items, cursor: last.id } : { items };
+  return pageOf(rows, limit, ({ doc }) => viewTransfer(JSON.parse(doc) as TransferRecord, house.name));
 }

@@ -4,14 +4,14 @@ import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, type EffectKind } from "../../shared/domain/effect.ts";
-import { HASH_MAX_BYTES } from "../../shared/domain/proof.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
-import { fetchMaxBytes, wantsHash } from "../../shared/domain/upload.ts";
+import { fetchMaxBytes, sourceHashMaxBytes } from "../../shared/domain/upload.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, tryAgain } from "./effects.ts";
 import { linkBinding } from "./far.ts";
 import { openForm, sealedForm } from "./forms.ts";
 import type { House } from "./house.ts";
+import { sourceUrl } from "./source-url.ts";
 import { applyTransfer, debtRecord, failTransfer, openDebts, transferRecord } from "./transfers.ts";
 import { allSent, placing, sendDoubtful } from "./up-place.ts";
 import { again, discardSpool, payUpload, place, sourceGone } from "./uploads.ts";
@@ -60,11 +60,11 @@ export async function beginUp(desk: Desk, id: string): Promise<Begun<ByteWork>> 
 
 /** What is to be done; opened, where it is secret, after the commit. Undefined when nobody wants it any more. */
 function prepare(desk: Desk, record: EffectRecord): (() => Promise<ByteWork>) | undefined {
-  const { house, site } = desk;
+  const { house, seal, site } = desk;
   const transfer = transferRecord(house, record.subject);
   if (transfer === undefined) return undefined;
   const objectKey = sourceKey(house, transfer);
-  const hashMaxBytes = wantsHash(transfer, 0) ? HASH_MAX_BYTES : -1;
+  const hashMaxBytes = sourceHashMaxBytes(transfer);
   const ids = { transfer: transfer.id, objectKey };
   switch (record.kind) {
     case "inspect":
@@ -79,7 +79,10 @@ function prepare(desk: Desk, record: EffectRecord): (() => Promise<ByteWork>) | 
       }
       const maxBytes = fetchMaxBytes(site.facts()?.parameters ?? {});
       const stale = source?.uploadId === undefined ? {} : { staleUploadId: source.uploadId };
-      return async () => ({ kind: "fetch", ...ids, url, maxBytes, hashMaxBytes, ...stale });
+      return async () => {
+        const whole = await sourceUrl(house, seal, transfer, url);
+        return { kind: "fetch", ...ids, url: whole, maxBytes, hashMaxBytes, ...stale };
+      };
     }
     case "send":
       return prepareSend(desk, record, transfer);
@@ -201,8 +204,10 @@ function apply(house: House, record: EffectRecord, transfer: TransferRecord, out
       if (transfer.status !== "staging") return;
       const { sha256: _, ...plain } = transfer;
       const { bytes, etag, sha256 } = outcome;
-      if (transfer.verify === "hash" && sha256 === undefined) {
-        const detail = "Files of more than 1 GiB are not hashed, and hash was asked for. Ask for verify: size.";
+      const limit = sourceHashMaxBytes(transfer);
+      if (transfer.verify !== undefined && bytes > limit && limit >= 0) {
+        const instead = transfer.verify === "hash" ? "verify: manifest or size" : "verify: size";
+        const detail = `With verify: ${transfer.verify}, files of up to ${limit} bytes are hashed; this one has ${bytes}. Ask for ${instead}.`;
         failTransfer(house, transfer, "not_provable", detail);
         return;
       }

@@ -1,17 +1,19 @@
 /** Jobs that somebody else submitted: followed by their id, or by a name that is looked for until a job bears it. */
 import type { Job, WatchRequest } from "../../shared/contract/job.ts";
 import type { Answer } from "../../shared/contract/rpc.ts";
-import { type JobRecord, notSeen, observed, type Step, viewJob } from "../../shared/domain/job.ts";
+import { type JobRecord, notSeen, observed, type Step } from "../../shared/domain/job.ts";
+import { viewJob } from "../../shared/domain/job-view.ts";
 import { expectedRequests } from "../../shared/domain/pace.ts";
 import { chooseNamed, nextNameLookAt } from "../../shared/domain/watch.ts";
 import type { NameLookup } from "../../shared/firecrest/port.ts";
 import { type Desk, invalid, type Options, traceOf } from "./accept.ts";
-import { type Actor, audit, remember, replay } from "./access.ts";
+import { type Actor, audit } from "./access.ts";
 import { followInChat } from "./channels/follows.ts";
 import { systemProblems, urlProblems } from "./examine.ts";
 import { siteAnswered } from "./health.ts";
 import { applyJob, insertJob, jobRecord, seenJob } from "./jobs.ts";
 import { jobReceivers, saveReceiver } from "./receivers.ts";
+import { remember, replay } from "./repeats.ts";
 import type { Look } from "./tracking.ts";
 
 /** What is watched stays `accepted` until the scheduler has shown it. */

@@ -22,9 +22,16 @@ import { type Arrival, Register } from "./chat/register.ts";
 import type { Person } from "./chat-links.ts";
 import { type Env, sealOf } from "./env.ts";
 import { ADDRESS_REFUSED } from "./examine.ts";
+import { type Place, type ResealedRows, renewAll } from "./reseal.ts";
 
 const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 const SLACK_API = "https://slack.com/api";
+
+/** Where sealed values stand. */
+const SEALED_PLACES: readonly Place[] = [
+  { table: "meta", column: "value" },
+  { table: "received", column: "inbound", where: "inbound IS NOT NULL" },
+];
 
 /** What is sealed of a workspace: everything that proves who is who. */
 interface Secrets {
@@ -80,6 +87,12 @@ export class Workspace extends DurableObject<Env> {
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     return { ok: true, value: null };
+  }
+
+  async reseal(): Promise<ResealedRows> {
+    return this.#register.exists()
+      ? renewAll(this.#register, sealOf(this.env), SEALED_PLACES)
+      : { resealed: 0, unreadable: 0, more: false };
   }
 
   async links(): Promise<Answer<Page<WorkspaceLink>>> {

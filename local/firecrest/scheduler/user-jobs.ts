@@ -154,12 +154,14 @@ export function userJobs(options: UserJobsOptions): Jobs {
     async attach(id, command) {
       const [job] = await require(id, "srun", () =>
         "srun: error: Unable to confirm allocation for job: Invalid job id specified");
-      if (job?.state !== "RUNNING") {
-        throw new ToolError(
-          "srun",
-          1,
-          `srun: error: Unable to confirm allocation for job ${id}: Job is pending execution`,
-        );
+      if (job?.state !== "RUNNING" || job.killing !== undefined) {
+        const why =
+          job === undefined || isFinal(job.state)
+            ? INVALID_ID
+            : job.killing === undefined
+              ? "Job is pending execution"
+              : "Job/step already completing or completed";
+        throw new ToolError("srun", 1, `srun: error: Unable to confirm allocation for job ${id}: ${why}`);
       }
       const step = job.steps.length - 1;
       job.steps.push({

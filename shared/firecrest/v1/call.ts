@@ -5,6 +5,9 @@ import type { ClientDeps } from "../port.ts";
 import { createTransport, type SiteAnswer } from "../transport.ts";
 import { refusal } from "./refusals.ts";
 
+/** `/status` is cached for 16 minutes on the site, for all users together. */
+export const UNCACHED = { "cache-control": "no-cache" };
+
 export interface V1Request {
   method: "GET" | "POST" | "PUT" | "DELETE";
   /** Without the parameters: `/utilities/stat`. It is also the word in the log, unless `operation` says otherwise. */

@@ -28,6 +28,8 @@ export async function observeHandles(
   const states = await Promise.all(
     handles.map(async (handle, i): Promise<HandleState> => {
       if ("job" in handle.ref) {
+        // A staging that is a job was begun by v2, before the connection changed: here nobody knows it.
+        if (handle.kind !== "file_job") return { state: "gone" };
         jobs.set(i, handle);
         return { state: "working" };
       }

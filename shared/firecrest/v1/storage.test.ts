@@ -289,6 +289,15 @@ describe("a file job", () => {
     ]);
   });
 
+  it("waits for another job to succeed, and for nothing that is no job", async () => {
+    const site = run("RUNNING", log(""));
+    await site.client.fileJob("c", COPY, undefined, "20");
+    expect(site.requests[0]?.form).toEqual({ sourcePath: "/a", targetPath: "/b", stageOutJobId: "20" });
+    await expect(site.client.fileJob("c", COPY, undefined, "20; id")).rejects.toMatchObject({
+      code: "invalid_request",
+    });
+  });
+
   it("has succeeded only when its error log is empty: it ends COMPLETED 0:0 either way", async () => {
     const good = run("COMPLETED", log(""));
     expect(await good.client.observe([await good.client.fileJob("c", COPY)])).toEqual([

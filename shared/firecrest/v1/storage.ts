@@ -4,6 +4,7 @@ import { FirecrestError } from "../errors.ts";
 import type { FileJob, Handle, UploadForm } from "../port.ts";
 import { linkExpiry, linkSignedAt, signedOn } from "../staged-link.ts";
 import type { Site } from "./call.ts";
+import { isJobId } from "./round.ts";
 import { awaitTasks, createdTask, isTaskId, readAllTasks } from "./tasks.ts";
 import {
   decodeStagedLink,
@@ -106,15 +107,22 @@ export async function startFileJob(
   system: string,
   job: FileJob,
   account?: string,
+  after?: string,
 ): Promise<Handle> {
+  if (after !== undefined && !isJobId(after))
+    throw new FirecrestError(`${after} is no id of a job that an operation could wait for`, {
+      code: "invalid_request",
+      retry: "never",
+    });
   const route = `/storage/xfer-internal/${FILE_JOB_ROUTES[job.op]}`;
   const form =
     job.op === "remove"
-      ? { targetPath: guard.path("file_job", job.path), account }
+      ? { targetPath: guard.path("file_job", job.path), account, stageOutJobId: after }
       : {
           sourcePath: guard.path("file_job", job.from),
           targetPath: guard.path("file_job", job.to),
           account,
+          stageOutJobId: after,
           dereference: job.dereference === true ? "true" : undefined,
         };
   const id = createdTask(route, await call({ method: "POST", path: route, system, form, effect: true }));

@@ -4,12 +4,19 @@ import type { ClientDeps, Firecrest, Submission } from "../port.ts";
 import { probeLink } from "../staged-link.ts";
 import { createCalls } from "./call.ts";
 import { createFiles } from "./files.ts";
-import { cancelJob, readOutputPaths, submitJob } from "./jobs.ts";
+import { attachToJob, cancelJob, readOutputPaths, submitJob } from "./jobs.ts";
 import { OPERATIONS } from "./operations.ts";
 import { createOutcomes } from "./outcomes.ts";
 import { findByName, readRound } from "./round.ts";
 import { createSystems } from "./systems.ts";
 import { createTransfers } from "./transfers.ts";
+
+async function noReserving(): Promise<never> {
+  throw new FirecrestError("FirecREST v2 shows reservations and cannot change them. Ask the site's support for one", {
+    code: "not_supported",
+    retry: "never",
+  });
+}
 
 export function createV2Client(deps: ClientDeps): Firecrest {
   const calls = createCalls(deps);
@@ -34,6 +41,10 @@ export function createV2Client(deps: ClientDeps): Firecrest {
   return {
     api: "v2",
     files,
+    reserving: { list: noReserving, create: noReserving, change: noReserving, remove: noReserving },
+    services: systems.services,
+    service: systems.service,
+    heartbeats: () => calls.call(OPERATIONS.S6_liveness, {}),
     systems: systems.list,
     parameters: systems.parameters,
     whoami: systems.whoami,
@@ -44,6 +55,7 @@ export function createV2Client(deps: ClientDeps): Firecrest {
     submit: async (job) =>
       submitJob(calls, { ...job, workingDirectory: job.workingDirectory ?? (await defaultDirectory(job)) }),
     cancel: (system, schedulerId) => cancelJob(calls, system, schedulerId),
+    attach: (system, schedulerId, command) => attachToJob(calls, system, schedulerId, command),
     round: (system, jobs) => readRound(calls, deps.now, system, jobs),
     findByName: (system, name, since) => findByName(calls, deps.now, system, name, since),
     outputPaths: (system, schedulerId) => readOutputPaths(calls, system, schedulerId, () => systems.isPbs(system)),

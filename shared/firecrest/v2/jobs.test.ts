@@ -165,9 +165,9 @@ describe("cancelling", () => {
     });
   });
 
-  it("is unknown after a time-out", async () => {
+  it("may be sent again after a time-out: twice does no harm", async () => {
     const site = fakeSite(() => failure(408, "Command execution timeout limit exceeded."));
-    await expect(site.client.cancel("daint", "4")).rejects.toMatchObject({ retry: "after_check" });
+    await expect(site.client.cancel("daint", "4")).rejects.toMatchObject({ retry: "later" });
   });
 
   it("refuses ids that the server cannot address", async () => {
@@ -175,6 +175,46 @@ describe("cancelling", () => {
     await expect(site.client.cancel("daint", "88_3")).rejects.toMatchObject({ code: "not_supported" });
     await expect(site.client.cancel("daint", "../../status/systems")).rejects.toMatchObject({ code: "not_supported" });
     expect(site.asked).toEqual([]);
+  });
+});
+
+describe("a command beside a job", () => {
+  const srun = (words: string, status = 1) =>
+    fakeSite(() => failure(500, `Unexpected Slurm command response. exit_status:${status} std_err:${words}\n`));
+
+  it("is one word to the login node, whatever its text, and its output is kept out of srun's words", async () => {
+    const site = fakeSite(() => empty());
+    expect(await site.client.attach("daint", "4", "echo 'a b' > x; kill -USR1 1")).toEqual({ exitCode: 0 });
+    expect(site.asked).toEqual(["PUT /compute/daint/jobs/4/attach"]);
+    expect(site.requests[0]?.body).toEqual({
+      command: "bash -c 'exec 2>&1; echo '\\''a b'\\'' > x; kill -USR1 1'",
+    });
+  });
+
+  it("that does not end with 0 tells its exit code", async () => {
+    const site = srun("srun: error: vm: task 0: Exited with exit code 3", 3);
+    expect(await site.client.attach("daint", "4", "exit 3")).toEqual({ exitCode: 3 });
+  });
+
+  it("C21: is refused beside a job that does not run, is not there, or is somebody else's", async () => {
+    for (const [words, code] of [
+      ["srun: error: Unable to confirm allocation for job 4: Job is pending execution", "scheduler_refused"],
+      ["srun: error: Unable to confirm allocation for job 4: Invalid job id specified", "scheduler_refused"],
+      ["srun: error: Unable to create step for job 4: Access/permission denied", "permission_denied"],
+    ] as const)
+      await expect(srun(words).client.attach("daint", "4", "true")).rejects.toMatchObject({ code, retry: "never" });
+    const site = fakeSite(() => empty());
+    await expect(site.client.attach("daint", "4_1", "true")).rejects.toMatchObject({ code: "not_supported" });
+    expect(site.asked).toEqual([]);
+  });
+
+  it("that takes longer than the site gives one command may have run, and is not sent again", async () => {
+    const site = fakeSite(() => failure(408, "Command execution timeout limit exceeded."));
+    await expect(site.client.attach("daint", "4", "sleep 20")).rejects.toMatchObject({
+      code: "command_timeout",
+      retry: "after_check",
+    });
+    expect(site.asked).toHaveLength(1);
   });
 });
 

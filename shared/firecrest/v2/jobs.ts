@@ -1,9 +1,18 @@
-/** Submitting and cancelling: J1, J4, J6. */
+/** Submitting, cancelling and what is done beside a job: J1, J4–J6. */
 import { FirecrestError } from "../errors.ts";
 import type { Submission, SubmitResult } from "../port.ts";
 import type { Calls } from "./call.ts";
 import { safePath } from "./guard.ts";
 import { OPERATIONS } from "./operations.ts";
+
+/** Elements of arrays and parts of jobs have ids that the server takes for no id. */
+function requireAddressable(schedulerId: string): void {
+  if (/^[A-Za-z0-9]+$/.test(schedulerId)) return;
+  throw new FirecrestError(`FirecREST v2 cannot address the job id ${schedulerId}`, {
+    code: "not_supported",
+    retry: "never",
+  });
+}
 
 /** Scancel's and qdel's words for "there is nothing left to cancel". */
 const ALREADY_OVER =
@@ -44,7 +53,8 @@ async function makeDirectory(calls: Calls, system: string, path: string): Promis
   }
 }
 
-const repeatable = (error: FirecrestError): FirecrestError =>
+/** The same error of something that may be done twice. */
+export const repeatable = (error: FirecrestError): FirecrestError =>
   new FirecrestError(error.message, {
     code: error.code,
     retry: "later",
@@ -55,18 +65,41 @@ const repeatable = (error: FirecrestError): FirecrestError =>
   });
 
 export async function cancelJob(calls: Calls, system: string, schedulerId: string): Promise<"requested" | "over"> {
-  if (!/^[A-Za-z0-9]+$/.test(schedulerId)) {
-    throw new FirecrestError(`FirecREST v2 cannot address the job id ${schedulerId}`, {
-      code: "not_supported",
-      retry: "never",
-    });
-  }
+  requireAddressable(schedulerId);
   try {
     await calls.call(OPERATIONS.J6_cancel, { system, id: schedulerId });
     return "requested";
   } catch (error) {
-    if (error instanceof FirecrestError && ALREADY_OVER.test(error.message)) return "over";
-    throw error;
+    if (!(error instanceof FirecrestError)) throw error;
+    if (ALREADY_OVER.test(error.message)) return "over";
+    // Cancelling twice does no harm.
+    throw error.retry === "after_check" ? repeatable(error) : error;
+  }
+}
+
+/** Srun's words when the command itself did not end with 0. */
+const COMMAND_ENDED = /Exited with exit code (\d+)/;
+
+/**
+ * The server hands the command to the login node's shell as it is: in single quotes for a shell of its own, all of it runs
+ * beside the job, and nothing on the login node. What it prints goes where the server does not look: so the error text of an
+ * answer is srun's alone.
+ */
+export async function attachToJob(
+  calls: Calls,
+  system: string,
+  schedulerId: string,
+  command: string,
+): Promise<{ exitCode: number }> {
+  requireAddressable(schedulerId);
+  try {
+    const quoted = `bash -c 'exec 2>&1; ${command.replaceAll("'", `'\\''`)}'`;
+    await calls.call(OPERATIONS.J5_attach, { system, id: schedulerId, json: { command: quoted } });
+    return { exitCode: 0 };
+  } catch (error) {
+    const ended = error instanceof FirecrestError ? COMMAND_ENDED.exec(error.message)?.[1] : undefined;
+    if (ended === undefined) throw error;
+    return { exitCode: Number(ended) };
   }
 }
 

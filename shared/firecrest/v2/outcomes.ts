@@ -10,6 +10,7 @@ import { linkSignedAt, probeLink } from "../staged-link.ts";
 import { isEnd } from "../states.ts";
 import type { Calls } from "./call.ts";
 import { type Look, listJobs, lookAt } from "./job-list.ts";
+import { repeatable } from "./jobs.ts";
 import { observeJob } from "./observation.ts";
 import { mapAtMost } from "./pool.ts";
 import { codeOfText } from "./refusals.ts";
@@ -58,7 +59,8 @@ export function createOutcomes(deps: Deps, calls: Calls, files: Files): Outcomes
         try {
           await files.remove(system, path);
         } catch (error) {
-          if (!(error instanceof FirecrestError) || error.code !== "not_found") throw error;
+          if (!(error instanceof FirecrestError)) throw error;
+          if (error.code !== "not_found") throw error.retry === "after_check" ? repeatable(error) : error;
         }
       }
     },

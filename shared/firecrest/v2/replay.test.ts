@@ -133,7 +133,14 @@ const ORACLES: Record<string, { says: (raw: Raw) => unknown; of?: (value: never)
       })),
   },
   S5: { says: (raw) => (raw.user as Raw).name, of: ({ user }: Raw) => user },
-  S6: { says: (raw) => ({ oldestCheckSeconds: raw.lastUpdate }) },
+  S6: {
+    says: (raw) =>
+      Object.entries(raw.healthcheckRuns as Raw).map(([name, at]) => ({
+        name,
+        alive: true,
+        at: Date.parse(at as string),
+      })),
+  },
   J1: { says: (raw) => raw.jobId },
   J2: {
     says: (raw) => (raw.jobs as Rows).map(jobWords),

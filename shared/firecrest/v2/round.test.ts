@@ -41,10 +41,14 @@ describe("a round", () => {
     expect(site.asked).toEqual(["GET /compute/daint/jobs"]);
   });
 
-  it("asks for one or two jobs by id, which is no dearer than a list", async () => {
+  it("asks for one job by id, which is no dearer than a list, and for two with one list", async () => {
     const site = siteWith({ 1000: [wireJob({ jobId: "1000", state: "RUNNING" })] });
     expect((await site.client.round("daint", many(1))).seen.get("1000")?.state).toBe("running");
     expect(site.asked).toEqual(["GET /compute/daint/jobs/1000"]);
+    const jobs = many(2);
+    const state = "RUNNING";
+    const two = siteWith(Object.fromEntries(jobs.map(({ schedulerId: id }) => [id, [wireJob({ jobId: id, state })]])));
+    expect((await two.client.round("daint", jobs)).requests).toBe(1);
   });
 
   it("asks for nothing when there is nothing to know", async () => {

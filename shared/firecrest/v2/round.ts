@@ -7,8 +7,8 @@ import { concernsOneJob, listJobs, lookAt, timeWindow, WIDEST_WINDOW_MS } from "
 import type { JobRow } from "./job-row.ts";
 import { isRefusalTrace, isSkeleton, observeJob } from "./observation.ts";
 
-/** Up to here single looks are no dearer than a list, and tell more. */
-const LIST_FROM_JOBS = 3;
+/** For one job a single look is no dearer than a list, and tells more. */
+const LIST_FROM_JOBS = 2;
 /** Looks of one round; the rest is unread until the next. */
 const MAX_LOOKS = 24;
 /** J2 refuses longer names, and takes a comma for "any of". */

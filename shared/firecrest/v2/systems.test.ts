@@ -33,6 +33,41 @@ describe("systems", () => {
     ]);
   });
 
+  it("consist of services, each with the time of its check; the site's health checks have a pulse", async () => {
+    const lastChecked = "2026-11-22T13:36:44.588533Z";
+    const site = fakeSite(({ path }) =>
+      path === "/status/liveness/"
+        ? json({ healthcheckRuns: { my_cluster: lastChecked, broken: null }, lastUpdate: 8 })
+        : json({
+            systems: [
+              system("my_cluster", {
+                servicesHealth: [
+                  { serviceType: "scheduler", healthy: true, lastChecked, message: null },
+                  { ...bad("filesystem", "stale handle"), path: "/scratch", lastChecked: "yesterday" },
+                ],
+              }),
+            ],
+          }),
+    );
+    const scheduler = { name: "my_cluster/scheduler", system: "my_cluster", available: true, description: "healthy" };
+    const checked = { ...scheduler, checkedAt: Date.parse(lastChecked) };
+    expect(await site.client.services()).toEqual([
+      checked,
+      {
+        name: "my_cluster/filesystem/scratch",
+        system: "my_cluster",
+        available: false,
+        description: "stale handle",
+      },
+    ]);
+    expect(await site.client.service("my_cluster/scheduler")).toEqual(checked);
+    await expect(site.client.service("compute")).rejects.toMatchObject({ code: "not_found", retry: "never" });
+    expect(await site.client.heartbeats()).toEqual([
+      { name: "my_cluster", alive: true, at: Date.parse(lastChecked) },
+      { name: "broken", alive: false },
+    ]);
+  });
+
   it("give the parameters that hold everywhere, from a field that mixes its cases", async () => {
     const transfer = { serviceType: "s3", ttl: 604_800, multipart: { max_part_size: 8_388_608 } };
     const site = systems(

@@ -1,6 +1,6 @@
 /** What a site is and allows, from S1 and S5. */
 import { FirecrestError } from "../errors.ts";
-import type { SiteParameters, SystemStatus } from "../port.ts";
+import type { ServiceStatus, SiteParameters, SystemStatus } from "../port.ts";
 import { siteText } from "../redact.ts";
 import type { Calls } from "./call.ts";
 import { OPERATIONS } from "./operations.ts";
@@ -18,6 +18,8 @@ const KEEP_MS = 10 * 60_000;
 export interface Systems {
   list(): Promise<SystemStatus[]>;
   parameters(): Promise<SiteParameters>;
+  services(): Promise<ServiceStatus[]>;
+  service(name: string): Promise<ServiceStatus>;
   whoami(system: string): Promise<string>;
   /** From a copy of S1 that is at most ten minutes old. */
   isPbs(system: string): Promise<boolean>;
@@ -40,6 +42,12 @@ export function createSystems(calls: Calls, now: () => number): Systems {
   return {
     list: async () => (await read()).map(statusOf),
     parameters: async () => parametersOf(await read(), calls.version()),
+    services: async () => (await read()).flatMap(servicesOf),
+    async service(name) {
+      const found = (await read()).flatMap(servicesOf).find((one) => one.name === name);
+      if (found !== undefined) return found;
+      throw new FirecrestError(`the site has no service ${name}`, { code: "not_found", retry: "never" });
+    },
     whoami,
     isPbs: async (system) => (await recent()).find(({ name }) => name === system)?.scheduler === "pbs",
     async homeOf(system) {
@@ -69,6 +77,16 @@ function statusOf({ name, health, scheduler, fileSystems }: SystemRow): SystemSt
     fileSystems,
   };
 }
+
+/** What each system needs, as the site last checked it. */
+const servicesOf = ({ name: system, health }: SystemRow): ServiceStatus[] =>
+  health.map(({ service, path = "", healthy, message, checkedAt }) => ({
+    name: `${system}/${service}${path}`,
+    system,
+    available: healthy,
+    description: siteText(message) || (healthy ? "healthy" : "unhealthy"),
+    ...given({ checkedAt }),
+  }));
 
 /** Limits that hold on every system of the site; those of systems without a transfer service do not count. */
 function parametersOf(rows: SystemRow[], version: string | undefined): SiteParameters {

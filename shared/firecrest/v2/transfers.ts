@@ -80,7 +80,12 @@ export function createTransfers(calls: Calls, files: Pick<FileOps, "stat">, now:
       };
     },
 
-    async fileJob(system, job, account) {
+    async fileJob(system, job, account, after) {
+      if (after !== undefined)
+        throw refused(
+          "FirecREST v2 cannot make a file operation wait for a job; start it when the job has ended",
+          "not_supported",
+        );
       const started = await startFileJob(calls, system, job, account);
       return {
         ...handleOf("file_job", system, started),

@@ -7,6 +7,7 @@
  * Times become milliseconds since the epoch; sizes are bytes.
  */
 import { z } from "zod";
+import type { Heartbeat } from "../port.ts";
 import { jobRow } from "./job-row.ts";
 import { count, epochMs, Fields, fields, flag, given, list, text, words } from "./read.ts";
 
@@ -21,6 +22,7 @@ export interface ServiceHealth {
   healthy: boolean;
   message?: string;
   path?: string;
+  checkedAt?: number;
 }
 
 /** One machine of S1, with what `dataOperation` (mixed case) or its forerunners say about file transfers. */
@@ -68,7 +70,13 @@ function serviceHealth(check: Fields): ServiceHealth | undefined {
     healthy: check.healthy,
     message: text(check.message),
     path: text(check.path),
+    checkedAt: instant(check.lastChecked),
   });
+}
+
+function instant(value: unknown): number | undefined {
+  const at = Date.parse(text(value) ?? "");
+  return Number.isNaN(at) ? undefined : at;
 }
 
 export const Systems = listUnder("systems", systemRow);
@@ -110,7 +118,13 @@ export const UserInfo = Fields.transform((body, context) => {
   return { user, group: text(fields(body.group).name), accounts };
 });
 
-export const Liveness = Fields.transform((body) => ({ oldestCheckSeconds: count(body.lastUpdate) }));
+/** Which systems' health is looked at, and when it last was. */
+export const Liveness = Fields.transform((body): Heartbeat[] =>
+  Object.entries(body.healthcheckRuns ?? {}).map(([name, ranAt]) => {
+    const at = instant(ranAt);
+    return { name, alive: at !== undefined, ...given({ at }) };
+  }),
+);
 
 // -------------------------------------------------------------------------------------------------------------- jobs
 

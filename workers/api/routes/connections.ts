@@ -6,8 +6,9 @@ import {
   Invitation,
   InvitationRequest,
   MadeConnection,
+  OpenInvitation,
 } from "../../../shared/contract/connection.ts";
-import { ConnectionName, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
+import { ConnectionName, cursorOf, PageQuery, PlainName, pageOf, Time, z } from "../../../shared/contract/words.ts";
 import { invalidInput } from "../../../shared/problem.ts";
 import { given, json, noContent } from "../answers.ts";
 import type { Routes } from "../endpoint.ts";
@@ -74,9 +75,39 @@ export function connectionRoutes({ guarded }: Routes): void {
       bodyExample: EXAMPLE.invitationRequest,
       answers: { 201: { description: "Made.", schema: Invitation, example: EXAMPLE.invitation } },
     },
-    async ({ deps, body, publicUrl }) => {
-      const invitation = given(await deps.poller.invite(body));
+    async ({ deps, body, publicUrl, origin }) => {
+      const invitation = given(await deps.poller.invite(body, origin));
       return json(201, { ...invitation, url: `${publicUrl}/v1/connections/${invitation.connection}` });
+    },
+  );
+
+  guarded(
+    {
+      id: "listInvitations",
+      method: "get",
+      path: "/v1/invitations",
+      tag,
+      summary: "Invitations that can still be used",
+      scope: "admin",
+      query: PageQuery,
+      answers: { 200: { description: "A page, newest first.", schema: pageOf(OpenInvitation) } },
+    },
+    async ({ deps, query }) => json(200, await deps.poller.invitations(query)),
+  );
+
+  guarded(
+    {
+      id: "revokeInvitation",
+      method: "delete",
+      path: "/v1/invitations/{id}",
+      tag,
+      summary: "Call an invitation back",
+      scope: "admin",
+      answers: { 204: { description: "It opens nothing any more, at once." } },
+    },
+    async ({ deps, params, origin }) => {
+      given(await deps.poller.revokeInvitation(params.id, origin));
+      return noContent();
     },
   );
 
@@ -231,7 +262,7 @@ export function connectionRoutes({ guarded }: Routes): void {
       tag,
       summary: "Who did what",
       scope: "connection:admin",
-      query: PageQuery,
+      query: PageQuery.extend({ cursor: cursorOf(z.string().regex(/^\d{1,15}$/)) }),
       answers: { 200: { description: "A page, newest first.", schema: pageOf(AuditEntry) } },
     },
     async ({ tracker, caller, query }) => json(200, given(await tracker.audit(caller, query))),

@@ -31,7 +31,9 @@ export function eventRoutes({ guarded }: Routes): void {
     async (call) => {
       const { tracker, caller, query, request } = call;
       const wantsStream = request.headers.get("accept")?.includes("text/event-stream") === true;
-      return wantsStream ? stream(call, query.after ?? 0) : json(200, given(await tracker.events(caller, query)));
+      return wantsStream
+        ? stream(call, query.after ?? query.cursor ?? 0)
+        : json(200, given(await tracker.events(caller, query)));
     },
   );
 }

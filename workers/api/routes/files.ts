@@ -5,6 +5,7 @@ import {
   NodeView,
   PartitionView,
   ReservationView,
+  ServiceView,
   SystemView,
 } from "../../../shared/contract/connection.ts";
 import {
@@ -19,10 +20,11 @@ import {
 import { Job } from "../../../shared/contract/job.ts";
 import { pageOf, SystemName, z } from "../../../shared/contract/words.ts";
 import { Problem } from "../../../shared/problem.ts";
-import { given, json } from "../answers.ts";
+import { given, json, replayedHeader } from "../answers.ts";
 import { readBytes } from "../body.ts";
 import { type AnswerShape, type Call, type Routes, requireScope } from "../endpoint.ts";
 import { attachment } from "../object-headers.ts";
+import { idempotencyOf } from "../read.ts";
 
 const tag = "Systems and files";
 const systems = "/v1/connections/{c}/systems";
@@ -127,6 +129,21 @@ export function fileRoutes({ guarded }: Routes): void {
     async (call) => json(200, given(await call.deps.poller.system(call.connection, call.caller, systemOf(call)))),
   );
 
+  guarded(
+    {
+      id: "listServices",
+      method: "get",
+      path: "/v1/connections/{c}/services",
+      tag,
+      summary: "What the site consists of, and what of it is well",
+      description:
+        "As the site's own checks found it: FirecREST's services on v1; scheduler, login node, file systems and object store of each system on v2.",
+      scope: "jobs:read",
+      answers: { 200: { description: "All of them.", schema: pageOf(ServiceView) } },
+    },
+    async ({ deps, connection, caller }) => json(200, given(await deps.poller.services(connection, caller))),
+  );
+
   for (const [part, { summary, schema }] of Object.entries(MACHINE) as [MachinePart, (typeof MACHINE)[MachinePart]][]) {
     guarded(
       {
@@ -169,6 +186,7 @@ export function fileRoutes({ guarded }: Routes): void {
         summary,
         scope: "files:write",
         body: FILE_WRITES[operation],
+        repeatable: true,
         answers: answersOf(operation),
       },
       async (call) => carryOut(call, operation, call.body),
@@ -186,13 +204,16 @@ export function fileRoutes({ guarded }: Routes): void {
       scope: "files:write",
       query: FILE_READS.download,
       rawBody: "application/octet-stream",
+      repeatable: true,
       answers: { 200: done },
     },
     async (call) => {
       // Before megabytes are read for somebody who may not write.
       await requireScope(call, "files:write", { system: systemOf(call) });
       const content = await readBytes(call.request, DIRECT_MAX_BYTES);
-      return carryOut(call, "upload", { ...placeOf(call.query.path), content }, () => "path");
+      const idempotency = await idempotencyOf(call.request, call.url.pathname + call.url.search, content);
+      const withKey = { ...call, ...(idempotency === undefined ? {} : { idempotency }) };
+      return carryOut(withKey, "upload", { ...placeOf(call.query.path), content }, () => "path");
     },
   );
 }
@@ -223,18 +244,21 @@ async function carryOut(
   input: Record<string, unknown>,
   named: (field: string) => string = (field) => field,
 ): Promise<Response> {
-  const { connection, caller, origin } = call;
-  const answer = await call.deps.poller.file(connection, caller, systemOf(call), operation, input, origin);
+  const { connection, caller, origin, idempotency } = call;
+  const answer = await call.deps.poller.file(connection, caller, systemOf(call), operation, input, origin, idempotency);
   if (!answer.ok && answer.errors !== undefined)
     given({ ...answer, errors: answer.errors.map((error) => ({ ...error, field: named(error.field) })) });
   const result = given(answer);
   if ("job" in result)
-    return json(202, result.job, { location: `/v1/connections/${connection}/jobs/${result.job.id}` });
+    return json(202, result.job, {
+      location: `/v1/connections/${connection}/jobs/${result.job.id}`,
+      ...replayedHeader(result.replayed),
+    });
   if ("bytes" in result) {
     // A copy, because what came over RPC may be a view into something larger.
     return new Response(new Uint8Array(result.bytes), {
       headers: { "content-type": "application/octet-stream", ...attachment(String(input.path)) },
     });
   }
-  return json(200, result.body);
+  return json(200, result.body, replayedHeader(result.replayed));
 }

@@ -1,7 +1,7 @@
 /** Trying a hook out: dry runs, the requests that came in, and sending them through the hook again. */
 import { sha256Hex } from "../../../shared/bytes.ts";
 import { FirecrestRequest, HookOutcome, HookRequestBody, InboundRequest } from "../../../shared/contract/hook.ts";
-import { PageQuery, pageOf, z } from "../../../shared/contract/words.ts";
+import { cursorOf, PageQuery, pageOf, RequestId, z } from "../../../shared/contract/words.ts";
 import {
   changesBetween,
   checkHook,
@@ -29,7 +29,15 @@ const DryRunRequest = z
       .max(1_048_576)
       .optional()
       .describe("The body as it was sent, to the byte: then its proof is checked as well."),
-    headers: z.record(z.string().max(64), z.string().max(16_384)).optional(),
+    headers: z
+      .record(
+        z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/, "is no name of a header"),
+        z
+          .string()
+          .max(16_384)
+          .regex(/^[^\u0000-\u0008\u000a-\u001f\u007f\u0100-\uffff]*$/, "cannot stand in a header"),
+      )
+      .optional(),
     claims: z.record(z.string().max(128), z.unknown()).optional(),
   })
   .openapi("HookDryRunRequest");
@@ -116,7 +124,7 @@ export function hookTrialRoutes({ guarded }: Routes, door: Door): void {
       tag,
       summary: "What came in through a hook",
       scope: "hooks:admin",
-      query: PageQuery,
+      query: PageQuery.extend({ cursor: cursorOf(RequestId) }),
       answers: { 200: { description: "A page, newest first.", schema: pageOf(InboundRequest) } },
     },
     async ({ tracker, caller, params, query }) =>

@@ -1,6 +1,8 @@
 /** Jobs: submit, follow, cancel, submit again; and jobs that somebody else submitted. */
-import { Event } from "../../../shared/contract/event.ts";
+import { Event, JobEventsQuery } from "../../../shared/contract/event.ts";
 import {
+  AttachAnswer,
+  AttachRequest,
   Job,
   JobGetQuery,
   JobRequest,
@@ -10,7 +12,7 @@ import {
   WatchRequest,
 } from "../../../shared/contract/job.ts";
 import { pageOf, z } from "../../../shared/contract/words.ts";
-import { given, json, text } from "../answers.ts";
+import { given, json, replayedHeader, text } from "../answers.ts";
 import type { Call, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
 
@@ -26,11 +28,6 @@ const accepted = {
 };
 
 const DEFAULT_TAIL_LINES = 100;
-
-const EventsOfJobQuery = z.object({
-  after: z.coerce.number().int().min(0).optional(),
-  limit: z.coerce.number().int().min(1).max(200).optional(),
-});
 
 export function jobRoutes({ guarded }: Routes): void {
   guarded(
@@ -102,6 +99,27 @@ export function jobRoutes({ guarded }: Routes): void {
 
   guarded(
     {
+      id: "attachToJob",
+      method: "post",
+      path: `${job}/attach`,
+      tag,
+      summary: "Run a command beside a running job",
+      description:
+        "For a look into a job, or a signal to its program: within the few seconds that a site gives one command, and without its output (let it write a file). It is sent once. Only FirecREST v2 can do it: on v1 the answer is 422, and says what to do instead.",
+      scope: "jobs:write",
+      body: AttachRequest,
+      bodyExample: { command: 'pkill -USR1 -u "$USER" model' },
+      repeatable: true,
+      answers: { 200: { description: "How the command ended.", schema: AttachAnswer, example: { exitCode: 0 } } },
+    },
+    async ({ deps, connection, caller, params, body, ...call }) => {
+      const answer = given(await deps.poller.attach(connection, caller, params.id, body.command, optionsOf(call)));
+      return json(200, { exitCode: answer.exitCode }, replayedHeader(answer.replayed));
+    },
+  );
+
+  guarded(
+    {
       id: "resubmitJob",
       method: "post",
       path: `${job}/resubmit`,
@@ -152,7 +170,7 @@ export function jobRoutes({ guarded }: Routes): void {
       tag,
       summary: "Events of one job",
       scope: "jobs:read",
-      query: EventsOfJobQuery,
+      query: JobEventsQuery,
       answers: { 200: { description: "A page, oldest first.", schema: pageOf(Event) } },
     },
     async ({ tracker, caller, params, query }) => {
@@ -182,7 +200,7 @@ export function jobRoutes({ guarded }: Routes): void {
   );
 }
 
-type Accepting = Pick<Call, "connection" | "idempotency" | "origin">;
+type Accepting = Pick<Call, "idempotency" | "origin">;
 
 const optionsOf = ({ origin, idempotency }: Accepting) =>
   idempotency === undefined ? { origin } : { origin, idempotency };
@@ -193,6 +211,6 @@ function acceptedJob(
 ): Response {
   return json(202, made, {
     location: `/v1/connections/${connection}/jobs/${made.id}`,
-    ...(replayed && { "idempotency-replayed": "true" }),
+    ...replayedHeader(replayed),
   });
 }

@@ -1,6 +1,6 @@
 /** Share links: made and revoked by people with a credential, opened by anybody who was given one. */
-import { LinkRequest, NewShareLink, ShareLink } from "../../../shared/contract/link.ts";
-import { PageQuery, pageOf, z } from "../../../shared/contract/words.ts";
+import { LinkId, LinkRequest, NewShareLink, ShareLink } from "../../../shared/contract/link.ts";
+import { cursorOf, PageQuery, pageOf, z } from "../../../shared/contract/words.ts";
 import { Problem } from "../../../shared/problem.ts";
 import { given, json, noContent } from "../answers.ts";
 import { type OpenCall, type Routes, requireScope } from "../endpoint.ts";
@@ -57,7 +57,7 @@ export function linkRoutes({ guarded, open }: Routes): void {
       tag,
       summary: "Links that still open, newest first",
       scope: "transfers:read",
-      query: PageQuery,
+      query: PageQuery.extend({ cursor: cursorOf(LinkId) }),
       answers: { 200: { description: "A page of links, without their addresses.", schema: pageOf(ShareLink) } },
     },
     async ({ tracker, caller, query }) => json(200, given(await tracker.links(caller, query))),

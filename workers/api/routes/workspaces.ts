@@ -37,8 +37,9 @@ export function workspaceRoutes({ guarded }: Routes): void {
         200: { description: "Changed.", schema: Workspace },
       },
     },
-    async ({ deps, params, body }) => {
-      const { created, workspace: made } = given(await deps.poller.putWorkspace(newWorkspace(params.w), body));
+    async ({ deps, params, body, origin }) => {
+      const name = newWorkspace(params.w);
+      const { created, workspace: made } = given(await deps.poller.putWorkspace(name, body, origin));
       return json(created ? 201 : 200, made);
     },
   );
@@ -67,8 +68,8 @@ export function workspaceRoutes({ guarded }: Routes): void {
       scope: "admin",
       answers: { 204: { description: "Removed." } },
     },
-    async ({ deps, params }) => {
-      given(await deps.poller.removeWorkspace(knownWorkspace(params.w)));
+    async ({ deps, params, origin }) => {
+      given(await deps.poller.removeWorkspace(knownWorkspace(params.w), origin));
       return noContent();
     },
   );

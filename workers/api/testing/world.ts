@@ -66,6 +66,16 @@ export async function createWorld(change: Partial<Deps> = {}) {
       const found = await tracker(connection).job(caller, job);
       return found.ok ? { ok: true, value: `${tail} lines of ${stream}` } : found;
     },
+    attach: async (connection, caller, job) => {
+      const found = await tracker(connection).job(caller, job);
+      return found.ok ? { ok: true, value: { exitCode: 0 } } : found;
+    },
+    services: async (connection, caller) => {
+      const admitted = tracker(connection).admit(caller, "jobs:read");
+      return admitted.ok
+        ? { ok: true, value: { items: [{ name: "daint/scheduler", available: true, description: "healthy" }] } }
+        : admitted;
+    },
     machine: async (connection, caller) => {
       const admitted = tracker(connection).admit(caller, "jobs:read");
       return admitted.ok ? { ok: true, value: { items: [] } } : admitted;
@@ -88,7 +98,17 @@ export async function createWorld(change: Partial<Deps> = {}) {
       if (operation === "download") return { ok: true, value: { bytes: new Uint8Array([0, 255, 10]) } };
       return { ok: true, value: { body: { operation, input } } };
     },
-    reseal: async () => ({ connections: 0, resealed: 0, unreadable: 0, unfinished: [] }),
+    reseal: async () => ({
+      connections: 0,
+      workspaces: 0,
+      resealed: 0,
+      unreadable: 0,
+      unfinished: [],
+      held: { links: 0, invitations: 0 },
+    }),
+    invitations: async () => ({ items: [] }),
+    revokeInvitation: async () => ({ ok: false, code: "not_found" }),
+    audit: async () => ({ items: [] }),
     openLink: async (token) => {
       const id = token.replace("token-of-", "");
       const holder = [...trackers.values()].find(({ heldLinks }) => heldLinks.has(id));

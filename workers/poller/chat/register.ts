@@ -63,11 +63,15 @@ export class Register {
   }
 
   exists(): boolean {
-    return this.#rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").length > 0;
+    return this.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").length > 0;
   }
 
-  #rows<T>(query: string, ...bindings: SqlStorageValue[]): T[] {
+  rows<T>(query: string, ...bindings: SqlStorageValue[]): T[] {
     return this.#storage.sql.exec(query, ...bindings).toArray() as T[];
+  }
+
+  change<T>(write: () => T): T {
+    return this.#storage.transactionSync(write);
   }
 
   #migrate(): void {
@@ -79,11 +83,11 @@ export class Register {
   }
 
   meta(key: string): string | undefined {
-    return this.#rows<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value;
+    return this.rows<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value;
   }
 
   #setMeta(key: string, value: string): void {
-    this.#rows("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value);
+    this.rows("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value);
   }
 
   // --------------------------------------------------------------------------------------------------------- settings
@@ -117,7 +121,7 @@ export class Register {
       ...(team === undefined ? {} : { team }),
       apiUrl,
       requestUrl: `${publicUrl}/chat/${name}/${platform}`,
-      people: this.#rows<{ n: number }>("SELECT count(DISTINCT user) AS n FROM links")[0]?.n ?? 0,
+      people: this.rows<{ n: number }>("SELECT count(DISTINCT user) AS n FROM links")[0]?.n ?? 0,
       createdAt: rfc3339(createdAt),
       changedAt: rfc3339(changedAt),
     };
@@ -126,8 +130,8 @@ export class Register {
   // ----------------------------------------------------------------------------------------------------------- people
 
   known(user: string): Known {
-    const links = this.#rows<{ connection: string }>("SELECT connection FROM links WHERE user = ? ORDER BY at", user);
-    const [person] = this.#rows<{ connection: string | null }>("SELECT connection FROM people WHERE user = ?", user);
+    const links = this.rows<{ connection: string }>("SELECT connection FROM links WHERE user = ? ORDER BY at", user);
+    const [person] = this.rows<{ connection: string | null }>("SELECT connection FROM people WHERE user = ?", user);
     return {
       links: links.map(({ connection }) => connection),
       ...(person?.connection == null ? {} : { connection: person.connection }),
@@ -138,10 +142,10 @@ export class Register {
   mayTry(user: string): boolean {
     return this.#storage.transactionSync(() => {
       const now = this.#now();
-      this.#rows("DELETE FROM tries WHERE at <= ?", now - TRIES_WITHIN_MS);
-      const [tries] = this.#rows<{ n: number }>("SELECT count(*) AS n FROM tries WHERE user = ?", user);
+      this.rows("DELETE FROM tries WHERE at <= ?", now - TRIES_WITHIN_MS);
+      const [tries] = this.rows<{ n: number }>("SELECT count(*) AS n FROM tries WHERE user = ?", user);
       if ((tries?.n ?? 0) >= MAX_TRIES) return false;
-      this.#rows("INSERT INTO tries (user, at) VALUES (?, ?)", user, now);
+      this.rows("INSERT INTO tries (user, at) VALUES (?, ?)", user, now);
       return true;
     });
   }
@@ -149,26 +153,26 @@ export class Register {
   /** The newest link is the one that commands are for. */
   linked({ id, name }: Person, connection: string): void {
     this.#storage.transactionSync(() => {
-      this.#rows("DELETE FROM tries WHERE user = ?", id);
-      this.#rows("INSERT OR REPLACE INTO links (user, connection, at) VALUES (?, ?, ?)", id, connection, this.#now());
-      this.#rows("INSERT OR REPLACE INTO people (user, name, connection) VALUES (?, ?, ?)", id, name, connection);
+      this.rows("DELETE FROM tries WHERE user = ?", id);
+      this.rows("INSERT OR REPLACE INTO links (user, connection, at) VALUES (?, ?, ?)", id, connection, this.#now());
+      this.rows("INSERT OR REPLACE INTO people (user, name, connection) VALUES (?, ?, ?)", id, name, connection);
     });
   }
 
   unlinked(user: string, connection: string): void {
     this.#storage.transactionSync(() => {
-      this.#rows("DELETE FROM links WHERE user = ? AND connection = ?", user, connection);
+      this.rows("DELETE FROM links WHERE user = ? AND connection = ?", user, connection);
       const next = this.known(user).links.at(-1) ?? null;
-      this.#rows("UPDATE people SET connection = ? WHERE user = ? AND connection = ?", next, user, connection);
+      this.rows("UPDATE people SET connection = ? WHERE user = ? AND connection = ?", next, user, connection);
     });
   }
 
   use(user: string, connection: string): void {
-    this.#rows("UPDATE people SET connection = ? WHERE user = ?", connection, user);
+    this.rows("UPDATE people SET connection = ? WHERE user = ?", connection, user);
   }
 
   links(): WorkspaceLink[] {
-    const rows = this.#rows<{ user: string; name: string; connection: string; chosen: number; at: number }>(
+    const rows = this.rows<{ user: string; name: string; connection: string; chosen: number; at: number }>(
       "SELECT links.user, people.name, links.connection, people.connection IS links.connection AS chosen, at FROM links JOIN people ON people.user = links.user ORDER BY at DESC LIMIT 1000",
     );
     return rows.map(({ user, name, connection, chosen, at }) => ({
@@ -186,41 +190,41 @@ export class Register {
   arrive(id: string, user: string, inbound: string): Arrival {
     return this.#storage.transactionSync((): Arrival => {
       const now = this.#now();
-      this.#rows("DELETE FROM received WHERE at <= ?", now - KEPT_MS);
-      const [row] = this.#rows<{ answer: string | null }>("SELECT answer FROM received WHERE id = ?", id);
+      this.rows("DELETE FROM received WHERE at <= ?", now - KEPT_MS);
+      const [row] = this.rows<{ answer: string | null }>("SELECT answer FROM received WHERE id = ?", id);
       if (row?.answer != null) return { state: "answered", answer: JSON.parse(row.answer) as ChatAnswer };
       if (row !== undefined) return { state: "running" };
-      this.#rows("INSERT INTO received (id, at, attempts, inbound) VALUES (?, ?, 1, ?)", id, now, inbound);
+      this.rows("INSERT INTO received (id, at, attempts, inbound) VALUES (?, ?, 1, ?)", id, now, inbound);
       return { state: "new", known: this.known(user) };
     });
   }
 
   answered(id: string, answer: ChatAnswer): void {
-    this.#rows("UPDATE received SET answer = ?, inbound = NULL WHERE id = ?", JSON.stringify(answer), id);
+    this.rows("UPDATE received SET answer = ?, inbound = NULL WHERE id = ?", JSON.stringify(answer), id);
   }
 
   /** Requests that nobody has answered for too long, each counted as taken up once more; given up after three times. */
   overdue(): { id: string; inbound: string }[] {
     return this.#storage.transactionSync(() => {
       const before = this.#now() - PATIENCE_MS;
-      this.#rows(
+      this.rows(
         "UPDATE received SET answer = '{}', inbound = NULL WHERE answer IS NULL AND at <= ? AND attempts >= ?",
         before,
         MAX_ATTEMPTS,
       );
-      const rows = this.#rows<{ id: string; inbound: string }>(
+      const rows = this.rows<{ id: string; inbound: string }>(
         "SELECT id, inbound FROM received WHERE answer IS NULL AND at <= ? LIMIT 20",
         before,
       );
       for (const { id } of rows)
-        this.#rows("UPDATE received SET attempts = attempts + 1, at = ? WHERE id = ?", this.#now(), id);
+        this.rows("UPDATE received SET attempts = attempts + 1, at = ? WHERE id = ?", this.#now(), id);
       return rows;
     });
   }
 
   /** When somebody has to look again. */
   nextDue(): number | undefined {
-    const [row] = this.#rows<{ at: number | null }>("SELECT min(at) AS at FROM received WHERE answer IS NULL");
+    const [row] = this.rows<{ at: number | null }>("SELECT min(at) AS at FROM received WHERE answer IS NULL");
     return row?.at == null ? undefined : row.at + PATIENCE_MS;
   }
 
@@ -230,21 +234,21 @@ export class Register {
   claim(act: string, user: string): { go: true } | { go: false; by: string; said?: string } {
     return this.#storage.transactionSync(() => {
       const now = this.#now();
-      const [row] = this.#rows<{ at: number; user: string; said: string | null }>(
+      const [row] = this.rows<{ at: number; user: string; said: string | null }>(
         "SELECT at, user, said FROM acts WHERE act = ?",
         act,
       );
       const isStale = row?.said === null && row.at <= now - ACT_PATIENCE_MS;
       if (row !== undefined && !isStale)
         return { go: false, by: row.user, ...(row.said === null ? {} : { said: row.said }) };
-      this.#rows("INSERT OR REPLACE INTO acts (act, at, user) VALUES (?, ?, ?)", act, now, user);
+      this.rows("INSERT OR REPLACE INTO acts (act, at, user) VALUES (?, ?, ?)", act, now, user);
       return { go: true };
     });
   }
 
   /** What came of it; nothing: it was refused, and may be pressed again. */
   settle(act: string, said?: string): void {
-    if (said === undefined) this.#rows("DELETE FROM acts WHERE act = ?", act);
-    else this.#rows("UPDATE acts SET said = ? WHERE act = ?", said, act);
+    if (said === undefined) this.rows("DELETE FROM acts WHERE act = ?", act);
+    else this.rows("UPDATE acts SET said = ? WHERE act = ?", said, act);
   }
 }
