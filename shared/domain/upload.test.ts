@@ -44,6 +44,8 @@ describe("the proof of an upload", () => {
   it.each([
     [sent, { size: 3, sha256: "aa" }, { ok: true, proof: "hash" }],
     [sent, { size: 3 }, { ok: true, proof: "size" }],
+    [sent, { size: 3, manifest: { sha256: "aa" } }, { ok: true, proof: "manifest" }],
+    [sent, { size: 3, manifest: { sha256: "bb" } }, { ok: false, why: "hash_differs" }],
     [{ size: 3 }, { size: 3, sha256: "aa" }, { ok: true, proof: "size" }],
     [sent, { size: 2, sha256: "aa" }, { ok: false, why: "size_differs" }],
     [sent, { size: 3, sha256: "bb" }, { ok: false, why: "hash_differs" }],

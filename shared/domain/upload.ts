@@ -7,7 +7,7 @@
  * Small files take the direct route and are never staged. `stored` means: proven to be on the HPC side.
  */
 import type { Proof } from "../contract/states.ts";
-import { proofFor } from "./proof.ts";
+import { HASH_MAX_BYTES } from "./proof.ts";
 import type { TransferRecord } from "./transfer.ts";
 
 /** What a site takes in one plain request where it does not tell. */
@@ -49,21 +49,27 @@ export function targetOf(
   return `/${record.system}:${path}`;
 }
 
-/** Whether the whole file has to be hashed before it goes up. */
-export const wantsHash = (record: Pick<TransferRecord, "verify">, bytes: number): boolean =>
-  proofFor(record, bytes) === "hash";
+/** With a small job that hashes on the machine no command's time limit stands in the way; ours is what one invocation can read. */
+const MANIFEST_MAX_BYTES = 32 * 1024 ** 3;
+
+/** Up to which size a file is hashed before it goes up; -1 = not at all. */
+export function sourceHashMaxBytes({ verify }: Pick<TransferRecord, "verify">): number {
+  if (verify === "size") return -1;
+  return verify === "manifest" ? MANIFEST_MAX_BYTES : HASH_MAX_BYTES;
+}
 
 /** Compares what the site has with what was sent. */
 export function judgeUpload(
   record: Pick<TransferRecord, "size" | "sha256" | "verify">,
-  site: { size: number; sha256?: string },
+  site: { size: number; sha256?: string; manifest?: { sha256: string } },
 ): { ok: true; proof: Proof } | { ok: false; why: "size_differs" | "hash_differs" | "not_provable"; detail: string } {
   if (site.size !== record.size) {
     const detail = `The file on the HPC side has ${site.size} bytes instead of ${record.size}.`;
     return { ok: false, why: "size_differs", detail };
   }
-  if (record.sha256 !== undefined && site.sha256 !== undefined) {
-    if (record.sha256 === site.sha256) return { ok: true, proof: "hash" };
+  const theirs = site.sha256 ?? site.manifest?.sha256;
+  if (record.sha256 !== undefined && theirs !== undefined) {
+    if (record.sha256 === theirs) return { ok: true, proof: site.sha256 === undefined ? "manifest" : "hash" };
     return { ok: false, why: "hash_differs", detail: "The file on the HPC side has another SHA-256 than the source." };
   }
   if (record.verify === "hash") {

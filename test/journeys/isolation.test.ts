@@ -209,3 +209,21 @@ describe("no credential at all", () => {
     expect(others).toEqual([]);
   });
 });
+
+describe("whoever waits for a job of a connection that is removed", () => {
+  it("is answered at once that nothing is there", async () => {
+    const admin = { token: firewatch.adminToken };
+    const { v1Url, tokenUrl, clientId, clientSecret } = firewatch.firecrest;
+    const auth = { type: "client_credentials", tokenUrl, clientId, clientSecret };
+    const short = "/v1/connections/short-lived";
+    await firewatch.call("PUT", short, { ...admin, body: { api: "v1", url: v1Url, auth } });
+    const body = { system: "cluster", script: SCRIPT };
+    const job = `${short}/jobs/${(await firewatch.call("POST", `${short}/jobs`, { ...admin, body })).body.id}`;
+    const begun = Date.now();
+    const waiting = firewatch.call("GET", `${job}?wait=50`, admin);
+    expect((await firewatch.call("GET", job, admin)).status).toBe(200);
+    expect((await firewatch.call("DELETE", `${short}?force=true`, admin)).status).toBe(204);
+    expect((await waiting).status).toBe(404);
+    expect(Date.now() - begun).toBeLessThan(30_000);
+  });
+});

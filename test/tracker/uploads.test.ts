@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Api } from "../../shared/firecrest/port.ts";
 import { cancelTransfer } from "../../workers/poller/accept.ts";
 import { content, ended, MIB, nothingLeft, sha256, staged, TARGET } from "./up.ts";
+import { jobsNamed, write } from "./way-down.ts";
 import { inWorld } from "./world.ts";
 
 describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
@@ -77,6 +78,43 @@ describe.each(["v1", "v2"] as Api[])("an upload on %s", (api) => {
         await world.until(ended(world, id));
         expect(world.transfer(id).status).toBe("stored");
         expect(new TextDecoder().decode(await world.file(TARGET))).toBe("new");
+        await nothingLeft(world);
+      },
+      {},
+      { api },
+    ));
+
+  it.each([6 * MIB, 1_000])("is hashed by a small job where a manifest is asked for (%i bytes)", (size) =>
+    inWorld(
+      async (world) => {
+        await world.put("in", content(size));
+        const { id } = await world.upload(TARGET, { key: "in", verify: "manifest" });
+        await world.until(ended(world, id), 24 * 3_600_000);
+        expect(world.transfer(id)).toMatchObject({ status: "stored", proof: "manifest" });
+        expect(world.transfer(id).sha256).toBe(await sha256(content(size)));
+        expect(await jobsNamed(world, "fw-hash.")).toBe(1);
+        await nothingLeft(world);
+        expect((await world.leftovers()).filter((name) => !name.includes("/.f7t_"))).toEqual([]);
+      },
+      {},
+      { api },
+    ),
+  );
+
+  it("is sent again when the small job finds another file", () =>
+    inWorld(
+      async (world) => {
+        await world.put("in", content(1_000));
+        let altered: Promise<void> | undefined;
+        world.midway = () => {
+          const hashing = world.house.row("SELECT 1 FROM effects WHERE kind = 'hash' AND state = 'sent'");
+          if (hashing !== undefined) altered ??= write(world, TARGET, new Uint8Array(1_000));
+        };
+        const { id } = await world.upload(TARGET, { key: "in", verify: "manifest" });
+        await world.until(ended(world, id), 24 * 3_600_000);
+        expect(altered).toBeDefined();
+        expect(world.transfer(id)).toMatchObject({ status: "stored", proof: "manifest" });
+        expect(await world.file(TARGET)).toEqual(content(1_000));
         await nothingLeft(world);
       },
       {},

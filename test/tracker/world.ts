@@ -107,6 +107,8 @@ export class World {
   fate: (queue: keyof Queues) => "deliver" | "drop" | "double" = () => "deliver";
   /** What the transfer Worker is given for one message: a scenario may put something else around it. */
   worker: (deps: ConsumerDeps, message: TransferMessage) => ConsumerDeps = (deps) => deps;
+  /** Called when the work of an effect is done and nobody has heard of it yet. */
+  midway: () => void = () => {};
   /** The Worker dies in the next effect of this kind: before its work, or after it and before `finish`. */
   crash: { kind: EffectKind; when: "before" | "after" } | undefined;
 
@@ -288,6 +290,7 @@ export class World {
     });
     const outcome = await perform(begun.work, client, this.#objects);
     if (this.#dies(begun.work.kind, "after")) return;
+    this.midway();
     await far.finish(this.desk, id, outcome);
   }
 
@@ -302,7 +305,9 @@ export class World {
       copyStarted: async (id, upload) => bytes.copyStarted(this.house, id, upload),
       partsDone: async (id, parts) => bytes.partsDone(this.house, id, parts),
       finishBytes: async (id, outcome) => {
-        if (!this.#dies(kind, "after")) bytes.finishBytes(this.house, id, outcome);
+        if (this.#dies(kind, "after")) return;
+        this.midway();
+        bytes.finishBytes(this.house, id, outcome);
       },
     };
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.

@@ -12,7 +12,7 @@ import { tagOf } from "../../shared/ids.ts";
 import { type EffectRecord, effectsOf, move, note, plan } from "./effects.ts";
 import type { House } from "./house.ts";
 import { directoryProblem } from "./outputs.ts";
-import { applyTransfer, failTransfer, planTidy, startDownload, transferRecord } from "./transfers.ts";
+import { applyTransfer, failTransfer, planLogTidy, planTidy, startDownload, transferRecord } from "./transfers.ts";
 
 /** Packing waits in a queue and then takes its time. */
 const PENDING_MS = 24 * 3_600_000;
@@ -51,9 +51,7 @@ export function packed(house: House, record: EffectRecord, state: Exclude<Handle
     lostArchive(house, record);
     return;
   }
-  const { handle } = record.doc;
-  if (handle?.logs !== undefined)
-    planTidy(house, record.subject, handle.system, [handle.logs.output, handle.logs.error]);
+  planLogTidy(house, record.subject, record.doc.handle);
   const transfer = transferRecord(house, record.subject);
   if (state.state === "failed") {
     move(house, record, "refused", { doc: { lastError: state.message } });

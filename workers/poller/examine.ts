@@ -64,15 +64,11 @@ export function transferProblems(desk: Desk, actor: Actor, request: TransferRequ
   return problems;
 }
 
-function uploadProblems({ site, egress }: Desk, { path, url, verify }: TransferRequest): FieldProblem[] {
+function uploadProblems({ site, egress }: Desk, { path, url }: TransferRequest): FieldProblem[] {
   const unusable = checkPath(site.config().api, "stage_upload", path);
   const problems = [
     { field: "/path", message: unusable },
     { field: "/path", message: path.endsWith("/") ? "must be the file, not its directory" : undefined },
-    {
-      field: "/verify",
-      message: verify === "manifest" ? "an upload has no manifest; use hash (up to 1 GiB) or size" : undefined,
-    },
     {
       field: "/url",
       message: url !== undefined && egress.refusal(url) !== undefined ? ADDRESS_REFUSED : undefined,

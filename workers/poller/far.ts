@@ -229,7 +229,7 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
           site,
           system: transfer.system,
           path: sourceOf(transfer),
-          wantsHash: transfer.sha256 !== undefined,
+          wantsHash: transfer.sha256 !== undefined && transfer.verify !== "manifest",
           manifests: manifestsOf(house, transfer),
         },
       };

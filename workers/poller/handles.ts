@@ -14,7 +14,7 @@ import { operationLooked } from "./operations.ts";
 import { linkKnown, startOver } from "./settle.ts";
 import { adopted, refused, submissionUnknown } from "./submission.ts";
 import type { Look } from "./tracking.ts";
-import { debtRecord, failTransfer, moveDebt, saveDebt, transferRecord } from "./transfers.ts";
+import { debtRecord, failTransfer, moveDebt, planLogTidy, saveDebt, transferRecord } from "./transfers.ts";
 import { seen } from "./up-place.ts";
 
 /** Call inside `house.change`. */
@@ -150,6 +150,7 @@ function applyStaging(
     return;
   }
   move(house, record, "refused");
+  planLogTidy(house, record.subject, record.doc.handle);
   // A staging that failed left no link; one that the site forgot may have, and will expire.
   if (state.state === "failed") moveDebt(house, debt, "none");
   else moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });

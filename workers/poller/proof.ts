@@ -46,7 +46,9 @@ export function verified(house: House, record: EffectRecord, outcome: Extract<Fa
     ...(manifest === undefined ? {} : { manifest }),
   };
   if (transfer.direction === "upload") {
-    verifiedUpload(house, transfer, site);
+    const isAwaited = transfer.verify === "manifest" && manifest === undefined && stat.size === transfer.size;
+    if (isAwaited) awaitManifest(house, transfer);
+    else verifiedUpload(house, transfer, site);
     return;
   }
   const verdict = judge(transfer, ourSide(house, transfer), site);

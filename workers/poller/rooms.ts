@@ -82,6 +82,7 @@ export class Rooms {
     closeStreams(this.streams);
     await this.#storage.deleteAll();
     this.#exists = false;
+    for (const waiter of this.#waiters) waiter.wake();
   }
 
   /** Lets a caller in, or answers why not: the one gate of every call that people make. */
@@ -124,6 +125,8 @@ export class Rooms {
   ): Promise<Answer<Job>> {
     const deadline = systemNow() + (wait?.seconds ?? 0) * 1000;
     for (;;) {
+      // The connection may have been removed meanwhile, and its tables with it.
+      if (!this.exists()) return NOT_FOUND;
       const record = jobs.jobRecord(this.house, id);
       if (record === undefined) return NOT_FOUND;
       if (!access.isFor(actor, record)) return NOT_FOUND;

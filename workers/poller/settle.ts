@@ -24,6 +24,7 @@ import {
   failTransfer,
   moveDebt,
   payDebt,
+  planLogTidy,
   restage,
   saveDebt,
   stageLater,
@@ -272,6 +273,7 @@ export function stagingLooked(house: House, id: string, found: { handle: Handle;
     return;
   }
   move(house, record, "refused");
+  planLogTidy(house, record.subject, record.doc.handle);
   moveDebt(house, debt, "expires", { expiresAt: house.now() + 7 * 24 * 3_600_000 });
   if (transfer?.status === "staging") stageLater(house, transfer);
 }

@@ -114,6 +114,7 @@ function tell(house: House, record: TransferRecord, announcements: Announcement[
 /** An ended transfer stops what was planned, gives back its R2 upload if it did not store, pays its debts, and settles its job. */
 function endTransfer(house: House, record: TransferRecord): void {
   withdraw(house, record.id);
+  leaveErrand(house, record);
   if (record.direction === "upload") {
     endUpload(house, record);
     return;
@@ -123,7 +124,6 @@ function endTransfer(house: House, record: TransferRecord): void {
   for (const debt of openDebts(house, record.id)) payDebt(house, debt);
   if (record.symlink !== undefined)
     planTidy(house, record.id, record.system, [record.symlink], linkDelayMs(house, record));
-  leaveErrand(house, record);
   leaveArchive(house, record);
   if (record.jobId !== undefined) settleJob(house, record.jobId);
 }
@@ -134,6 +134,11 @@ function linkDelayMs(house: House, { id }: TransferRecord): number {
     ({ kind, state, doc }) => kind === "stage" && state === "sent" && doc.handle === undefined,
   );
   return underWay ? DEADLINE_MS.stage + 60_000 : 0;
+}
+
+/** The log files that a site's own job has left in the user's directory go. */
+export function planLogTidy(house: House, subject: string, handle: Handle | undefined): void {
+  if (handle?.logs !== undefined) planTidy(house, subject, handle.system, [handle.logs.output, handle.logs.error]);
 }
 
 /** Files that we made on the HPC side go. */
@@ -266,6 +271,8 @@ export function payDebt(house: House, debt: DebtRecord): void {
     return;
   }
   if (debt.sealedLink === undefined) return;
+  // On v2 the link is known before the job that fills it has ended, and that job still writes its log files.
+  if (debt.handle?.releasable === false && staging?.state === "sent") return;
   if (debt.handle?.releasable === false) {
     // v2 has no way to release: the link is forgotten, the log files go, and the date of its end is on record.
     moveDebt(house, debt, "expires", debt.expiresAt === undefined ? {} : { expiresAt: debt.expiresAt });

@@ -4,9 +4,8 @@ import { isEndedTransfer } from "../../shared/contract/states.ts";
 import type { UpSource } from "../../shared/contract/up.ts";
 import type { Begun, ByteOutcome, ByteWork, PartDone } from "../../shared/contract/work.ts";
 import { DEADLINE_MS, type EffectKind } from "../../shared/domain/effect.ts";
-import { HASH_MAX_BYTES } from "../../shared/domain/proof.ts";
 import { moved, type TransferRecord } from "../../shared/domain/transfer.ts";
-import { fetchMaxBytes, wantsHash } from "../../shared/domain/upload.ts";
+import { fetchMaxBytes, sourceHashMaxBytes } from "../../shared/domain/upload.ts";
 import type { Desk } from "./accept.ts";
 import { type EffectRecord, effect, hintAt, LOST_WORKER, move, note, tryAgain } from "./effects.ts";
 import { linkBinding } from "./far.ts";
@@ -65,7 +64,7 @@ function prepare(desk: Desk, record: EffectRecord): (() => Promise<ByteWork>) | 
   const transfer = transferRecord(house, record.subject);
   if (transfer === undefined) return undefined;
   const objectKey = sourceKey(house, transfer);
-  const hashMaxBytes = wantsHash(transfer, 0) ? HASH_MAX_BYTES : -1;
+  const hashMaxBytes = sourceHashMaxBytes(transfer);
   const ids = { transfer: transfer.id, objectKey };
   switch (record.kind) {
     case "inspect":
@@ -205,8 +204,10 @@ function apply(house: House, record: EffectRecord, transfer: TransferRecord, out
       if (transfer.status !== "staging") return;
       const { sha256: _, ...plain } = transfer;
       const { bytes, etag, sha256 } = outcome;
-      if (transfer.verify === "hash" && sha256 === undefined) {
-        const detail = "Files of more than 1 GiB are not hashed, and hash was asked for. Ask for verify: size.";
+      const limit = sourceHashMaxBytes(transfer);
+      if (transfer.verify !== undefined && bytes > limit && limit >= 0) {
+        const instead = transfer.verify === "hash" ? "verify: manifest or size" : "verify: size";
+        const detail = `With verify: ${transfer.verify}, files of up to ${limit} bytes are hashed; this one has ${bytes}. Ask for ${instead}.`;
         failTransfer(house, transfer, "not_provable", detail);
         return;
       }

@@ -6,6 +6,7 @@ import { isEndedTransfer } from "../../shared/contract/states.ts";
 import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import { judgeUpload, targetOf } from "../../shared/domain/upload.ts";
 import { type EffectRecord, effect, effectsOf, move, plan, withdraw } from "./effects.ts";
+import { leaveErrand } from "./errands.ts";
 import { forgetForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { inputEnded } from "./inputs.ts";
@@ -71,8 +72,10 @@ export function again(
   withdraw(house, transfer.id);
   for (const debt of openDebts(house, transfer.id)) payUpload(house, debt);
   forgetBytes(house, transfer.id);
+  leaveErrand(house, transfer);
+  const { errand: _, ...known } = transferRecord(house, transfer.id) ?? transfer;
   const fresh = {
-    ...(transferRecord(house, transfer.id) ?? transfer),
+    ...known,
     restaged: transfer.restaged + 1,
     copiedBytes: 0,
   };
@@ -115,7 +118,7 @@ export function sourceGone(house: House, record: EffectRecord, why: "missing" | 
 export function verifiedUpload(
   house: House,
   transfer: TransferRecord,
-  site: { size: number; mtime: number; sha256?: string },
+  site: { size: number; mtime: number; sha256?: string; manifest?: { sha256: string } },
 ): void {
   const verdict = judgeUpload(transfer, site);
   if (verdict.ok) {
