@@ -1,4 +1,5 @@
 /** Who may do what on a connection. */
+import { holdsOnToNumbers } from "./lasting-claims.ts";
 import { KeyId, PlainName, Time, z } from "./words.ts";
 
 export const SCOPES = [
@@ -74,6 +75,7 @@ export const IdentityRequest = z
     systems: z.array(z.string()).max(50).optional(),
     hooks: z.array(PlainName).max(50).optional(),
   })
+  .superRefine(holdsOnToNumbers)
   .openapi("IdentityRequest");
 export type IdentityRequest = z.infer<typeof IdentityRequest>;
 

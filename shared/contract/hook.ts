@@ -1,4 +1,5 @@
 /** Inbound triggers: how to verify a sender, what to filter, which typed parameters to take, what to start. */
+import { holdsOnToNumbers } from "./lasting-claims.ts";
 import { PlainName, RequestId, Time, z } from "./words.ts";
 
 export const HOOK_SOURCES = [
@@ -77,13 +78,15 @@ export const HmacConfig = z.strictObject({
 });
 
 /** For source `oidc`. */
-export const OidcConfig = z.strictObject({
-  issuer: z.string().max(512),
-  audience: z.string().min(1).max(512),
-  claims: z
-    .record(z.string(), z.union([Scalar, z.array(Scalar)]))
-    .refine((c) => Object.keys(c).length > 0, "must bind at least one claim"),
-});
+export const OidcConfig = z
+  .strictObject({
+    issuer: z.string().max(512),
+    audience: z.string().min(1).max(512),
+    claims: z
+      .record(z.string(), z.union([Scalar, z.array(Scalar)]))
+      .refine((c) => Object.keys(c).length > 0, "must bind at least one claim"),
+  })
+  .superRefine(holdsOnToNumbers);
 
 export const HookRequestBody = z
   .strictObject({
