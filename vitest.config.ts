@@ -24,6 +24,8 @@ export default defineConfig({
             "bench/**/*.test.ts",
           ],
           testTimeout: 30_000,
+          // Starting anew for each of so many small files would take longer than most of them.
+          isolate: false,
         },
       },
       {

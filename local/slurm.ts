@@ -8,7 +8,7 @@ const USAGE = `npm run slurm -- up [--install] | down | status
 
   up       brings a one-node Slurm up (munge, MariaDB, slurmdbd, slurmctld, slurmd) under .slurm/;
            --install installs Debian's packages first, as root
-  down     ends its jobs, stops it, and removes .slurm/ and the Unix users that it made
+  down     ends its jobs and every process of its own, stops it, and removes .slurm/ and the Unix users made for it
   status   says whether it is up; the exit code is 0 if it is`;
 
 try {

@@ -11,6 +11,7 @@ import { memoryStore } from "../local/firecrest/store.ts";
 import { createV1 } from "../local/firecrest/v1/app.ts";
 import { CallbackEventData, ConnectionEventData } from "../shared/contract/event.ts";
 import { Job } from "../shared/contract/job.ts";
+import { PRESETS } from "../shared/contract/presets.ts";
 import { EVENT_TYPES } from "../shared/contract/states.ts";
 import { PACE, Transfer } from "../shared/contract/transfer.ts";
 import { z } from "../shared/contract/words.ts";
@@ -138,6 +139,19 @@ function firecrestOperations(): string {
   return table(HEAD, firecrestRows({ v1, v2: OPERATIONS, ours }, hasFile));
 }
 
+const presets = (): string =>
+  table(
+    ["Preset", "Platform", "Systems", "Address (v2)", "Token", "v1 was, until December 2025"],
+    Object.entries(PRESETS).map(([name, { platform, systems, url, tokenUrl, formerUrl }]) => [
+      `\`${name}\``,
+      platform,
+      systems.join(", "),
+      `\`${url}\``,
+      `\`${tokenUrl}\``,
+      `\`${formerUrl}\``,
+    ]),
+  );
+
 function firecrestPoints(): string {
   const root = join(DOCS, "..");
   const sources = new Map<string, string>();
@@ -171,7 +185,8 @@ const FILES: Record<string, (now: string) => string> = {
       callback: fields(CallbackEventData),
       connection: fields(ConnectionEventData),
     }),
-  "firecrest.md": (now) => fill(now, { operations: firecrestOperations(), points: firecrestPoints() }),
+  "firecrest.md": (now) =>
+    fill(now, { operations: firecrestOperations(), points: firecrestPoints(), presets: presets() }),
   "storage.md": (now) => fill(now, { tables: trackerTables() }),
 };
 

@@ -10,18 +10,29 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, "node_modules", ".bin");
 const [command = "help", ...rest] = process.argv.slice(2);
 
-/** Each command is a list of steps; a step is a program with arguments. The rest of the line goes to the last one. */
+/**
+ * What `check` leaves to `test` and CI: the Tracker under every fault in turn, under long outages and large loads, and the
+ * ways of files in all their forms. Minutes, where all other rooms together take one.
+ */
+const LONG = "test/tracker/{chaos,soak,faults,inputs,perseverance,pieces,*outage,upload-*,site-trouble}.test.ts";
+
+/**
+ * Each command is a list of steps that follow each other. A step is a program with arguments, or several that run beside each
+ * other. The rest of the line goes to the last one.
+ */
 const node = (...args) => ["node", ...args];
 const COMMANDS = {
   start: [node("local/start.ts")],
   demo: [node("local/demo.ts")],
   test: [["vitest", "run"]],
   check: [
-    ["biome", "check", "--error-on-warnings", "."],
-    ["tsc", "-p", "."],
-    ["knip", "--no-progress"],
-    node("tools/docs.ts", "--check"),
-    ["vitest", "run"],
+    [
+      ["biome", "check", "--error-on-warnings", "."],
+      ["tsc", "-p", "."],
+      ["knip", "--no-progress"],
+      node("tools/docs.ts", "--check"),
+    ],
+    ["vitest", "run", "--project", "unit", "--project", "poller", "--exclude", LONG],
   ],
   deploy: [node("tools/deploy.ts")],
   bench: [node("bench/run.ts")],
@@ -38,8 +49,14 @@ install();
 const runner = nodeForTools();
 for (const [index, step] of COMMANDS[command].entries()) {
   const last = index === COMMANDS[command].length - 1;
-  const code = await run(step[0] === "node" ? runner : join(bin, step[0]), [...step.slice(1), ...(last ? rest : [])]);
-  if (code !== 0) process.exit(code);
+  const programs = Array.isArray(step[0]) ? step : [step];
+  const codes = await Promise.all(
+    programs.map(([program, ...args]) =>
+      run(program === "node" ? runner : join(bin, program), [...args, ...(last ? rest : [])]),
+    ),
+  );
+  const failed = codes.find((code) => code !== 0);
+  if (failed !== undefined) process.exit(failed);
 }
 
 /** `npm ci` when the lockfile is newer than what is installed, once for every clone and after every pull. */

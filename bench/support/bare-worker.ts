@@ -1,15 +1,21 @@
-/** What one would write without Firewatch: verify the signature, put the body on a queue, answer 202. Nothing is kept. */
+/**
+ * What one would write without Firewatch: verify the signature, put the body on a queue, answer 202. Nothing is kept. Where it
+ * has a rate limit, that is asked first, as our door does.
+ */
 import { Hono } from "hono";
 import { verify } from "../../shared/webhooks/standard.ts";
 
 interface Bindings {
   SECRET: string;
   WORK: Queue;
+  LIMIT?: RateLimit;
 }
 
 const app = new Hono<{ Bindings: Bindings }>();
 
 app.post("/hooks", async (c) => {
+  const within = await c.env.LIMIT?.limit({ key: c.req.header("cf-connecting-ip") ?? "" });
+  if (within?.success === false) return c.json({ error: "rate_limited" }, 429);
   const body = new Uint8Array(await c.req.arrayBuffer());
   const verdict = await verify(
     c.req.raw.headers,

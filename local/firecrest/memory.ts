@@ -5,7 +5,7 @@
 import { VirtualClock } from "./clock.ts";
 import type { Faults } from "./faults.ts";
 import { type MemoryHost, type MemoryHostOptions, memoryHost } from "./memory-host.ts";
-import type { ClientAccount } from "./oidc.ts";
+import { type ClientAccount, makeKey, type SigningKey } from "./oidc.ts";
 import type { Site } from "./site.ts";
 import { createSiteServer, type SiteOptions } from "./site-server.ts";
 import { memorySegments } from "./staging/segments.ts";
@@ -50,6 +50,14 @@ const ALICE: ClientAccount = {
 };
 const START_AT = Date.UTC(2026, 0, 5, 9);
 
+let shared: SigningKey | undefined;
+
+/** Making an RSA key takes longer than all else here, so sites that bring no store of their own share one. */
+async function sharedKey(): Promise<SigningKey> {
+  shared ??= await makeKey();
+  return shared;
+}
+
 export async function createFirecrest(options: MemoryFirecrestOptions = {}): Promise<MemoryFirecrest> {
   const clock = new VirtualClock(options.startAt ?? START_AT);
   const accounts = options.accounts ?? [ALICE];
@@ -64,7 +72,7 @@ export async function createFirecrest(options: MemoryFirecrestOptions = {}): Pro
     systems,
     clock,
     accounts,
-    store: options.store ?? memoryStore(),
+    ...(options.store === undefined ? { store: memoryStore(), newKey: sharedKey } : { store: options.store }),
     segments: memorySegments(),
   });
   server.publish(options.url ?? "https://site.test");

@@ -77,7 +77,7 @@ describe("the token endpoint", () => {
 describe("a bearer", () => {
   it("is told apart when it is missing, expired, forged or garbage", async () => {
     const site = await createFirecrest();
-    const other = await createFirecrest();
+    const other = await createFirecrest({ store: memoryStore() });
     const token = String((await ask(site, grant(site))).body.access_token);
     const problemOf = (authorization?: string) =>
       site.site.oidc.verify(authorization).then(

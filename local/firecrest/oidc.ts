@@ -23,6 +23,8 @@ export interface OidcOptions {
   tokenLifeSeconds(): number;
   /** Issuer claim; known only once the server listens. */
   issuer(): string;
+  /** Makes the key of a store that has none. */
+  newKey?: (() => Promise<SigningKey>) | undefined;
 }
 
 /** Why a bearer was not accepted. */
@@ -56,7 +58,7 @@ export interface Oidc {
 const SERVICE_ACCOUNT_ROLE = "firecrest-sa";
 
 export async function createOidc(options: OidcOptions): Promise<Oidc> {
-  const { privateKey, jwk } = await signingKey(options.store);
+  const { privateKey, jwk } = await signingKey(options);
   const publicKeys = { keys: [jwk] };
 
   return {
@@ -150,13 +152,25 @@ function decodeBasic(text: string): [string, string] | [] {
 
 const PRIVATE_KEY = "oidc/private-key";
 
-async function signingKey(store: Store): Promise<{ privateKey: CryptoKey; jwk: JWK }> {
-  const saved = store.get<{ pkcs8: string; jwk: JWK }>(PRIVATE_KEY);
-  if (saved !== undefined) return { privateKey: await importPKCS8(saved.pkcs8, "RS256"), jwk: saved.jwk };
+/** A private key and the public one that belongs to it, as they are kept. */
+export interface SigningKey {
+  pkcs8: string;
+  jwk: JWK;
+}
+
+async function signingKey({ store, newKey = makeKey }: OidcOptions): Promise<{ privateKey: CryptoKey; jwk: JWK }> {
+  let kept = store.get<SigningKey>(PRIVATE_KEY);
+  if (kept === undefined) {
+    kept = await newKey();
+    store.set(PRIVATE_KEY, kept);
+  }
+  return { privateKey: await importPKCS8(kept.pkcs8, "RS256"), jwk: kept.jwk };
+}
+
+export async function makeKey(): Promise<SigningKey> {
   const { privateKey, publicKey } = await generateKeyPair("RS256", { extractable: true });
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: crypto.randomUUID(), use: "sig", alg: "RS256" };
-  store.set(PRIVATE_KEY, { pkcs8: await exportPKCS8(privateKey), jwk });
-  return { privateKey, jwk };
+  return { pkcs8: await exportPKCS8(privateKey), jwk };
 }
 
 function json(status: number, body: unknown): Response {

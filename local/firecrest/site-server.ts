@@ -4,7 +4,7 @@ import type { Clock } from "./clock.ts";
 import { Faults, seededRandom } from "./faults.ts";
 import { controlFaults, withApiKeys, withFaults } from "./gateway.ts";
 import type { Host } from "./host.ts";
-import { type ClientAccount, createOidc } from "./oidc.ts";
+import { type ClientAccount, createOidc, type OidcOptions } from "./oidc.ts";
 import { DEFAULT_LIMITS, type Limits, type Quirks, type Site } from "./site.ts";
 import type { Segments } from "./staging/segments.ts";
 import { Staging } from "./staging/staging.ts";
@@ -38,6 +38,7 @@ export interface SiteOptions {
   /** Opens `/_control/faults`. */
   control?: boolean;
   v2?: Partial<V2Options>;
+  newKey?: OidcOptions["newKey"];
 }
 
 export interface SiteServer {
@@ -66,6 +67,7 @@ export async function createSiteServer(options: SiteOptions): Promise<SiteServer
       options.tokenLifeSeconds ??
       TOKEN_LIFE_SECONDS,
     issuer: () => base + REALM_PATH,
+    newKey: options.newKey,
   });
   const staging = new Staging({
     store: below(options.store, "staging/"),

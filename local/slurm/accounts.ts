@@ -1,5 +1,9 @@
-/** Who runs jobs: Unix accounts of their own where root brings the cluster up, else only the account that does. */
+/**
+ * Who runs jobs: Unix accounts of their own where root brings the cluster up, else only the account that does. An account knows
+ * whose it is: its home directory is in the folder of the cluster that it was made for.
+ */
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -9,8 +13,6 @@ export interface ClusterUser {
   name: string;
   uid: number;
   group: { name: string; id: number };
-  /** Made by us, so to be removed with the cluster. */
-  isOurs: boolean;
 }
 
 const OWN_USERS = ["fw-alice", "fw-bob"];
@@ -38,9 +40,27 @@ export async function makeUsers(files: string, who: "own users" | "invoker"): Pr
   return users;
 }
 
-export function removeUsers(users: readonly ClusterUser[]): void {
-  for (const { name, isOurs } of users) if (isOurs && lookUp(name)?.remark === REMARK) run("userdel", [name]);
+/** Accounts that were made for the cluster with these files, and for no other. */
+export function usersMadeFor(files: string): { name: string; uid: number }[] {
+  return OWN_USERS.flatMap((name) => {
+    const account = lookUp(name);
+    return account !== undefined && isMadeFor(files, name, account) ? [{ name, uid: account.uid }] : [];
+  });
 }
+
+export function removeUsers(files: string): void {
+  for (const { name } of usersMadeFor(files)) run("userdel", [name]);
+}
+
+export interface Account {
+  uid: number;
+  gid: number;
+  remark: string;
+  home: string;
+}
+
+export const isMadeFor = (files: string, name: string, { remark, home }: Pick<Account, "remark" | "home">): boolean =>
+  remark === REMARK && home === join(files, "home", name);
 
 function makeUnixUser(name: string, home: string): ClusterUser {
   if (lookUp(name) === undefined)
@@ -57,24 +77,37 @@ function makeUnixUser(name: string, home: string): ClusterUser {
       REMARK,
       name,
     ]);
+  const account = adopted(name, home);
+  return { name, uid: account.uid, group: { name: groupName(name), id: account.gid } };
+}
+
+/** The account as it is for this cluster. Throws for one that is another's, or nobody knows whose. */
+function adopted(name: string, home: string): Account {
   const account = lookUp(name);
   if (account === undefined) throw new Error(`the account ${name} could not be made`);
   if (account.remark !== REMARK) throw new Error(`there is an account ${name} already, which is not this cluster's`);
-  return { name, uid: account.uid, group: { name: groupName(name), id: account.gid }, isOurs: true };
+  if (account.home === home) return account;
+  if (existsSync(account.home))
+    throw new Error(
+      `the account ${name} is that of another cluster, whose files are above ${account.home}. Take that one down first`,
+    );
+  // Its cluster's folder was removed by hand.
+  run("usermod", ["--home", home, name]);
+  return { ...account, home };
 }
 
 function invoker(): ClusterUser {
   const { username: name, uid, gid } = userInfo();
-  return { name, uid, group: { name: groupName(name), id: gid }, isOurs: false };
+  return { name, uid, group: { name: groupName(name), id: gid } };
 }
 
 const groupName = (user: string): string => execFileSync("id", ["-gn", user], { encoding: "utf8" }).trim();
 
-function lookUp(name: string): { uid: number; gid: number; remark: string } | undefined {
+function lookUp(name: string): Account | undefined {
   try {
     const line = execFileSync("getent", ["passwd", name], { encoding: "utf8" });
-    const [, , uid, gid, remark = ""] = line.split(":");
-    return { uid: Number(uid), gid: Number(gid), remark };
+    const [, , uid, gid, remark = "", home = ""] = line.split(":");
+    return { uid: Number(uid), gid: Number(gid), remark, home };
   } catch {
     return undefined;
   }

@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isMadeFor } from "./accounts.ts";
 import { readCluster, takeDown } from "./cluster.ts";
 import { accountingConfig, cgroupConfig, type Plan, placesOf, slurmConfig } from "./config.ts";
 import { runningDaemon, startDaemon, stopDaemon } from "./daemon.ts";
@@ -23,6 +25,40 @@ describe("taking a cluster down", () => {
   it("is content where nothing is", async () => {
     await takeDown(join(folder, "nowhere"));
     expect(await readCluster(folder)).toBeUndefined();
+  });
+
+  it("ends what its jobs and daemons have left running, and nothing of anybody else", async () => {
+    await writeFile(placesOf(folder).mark, "");
+    const sleeper = (env: Record<string, string>) => {
+      const child = spawn("sleep", ["60"], {
+        detached: true,
+        stdio: "ignore",
+        env: { PATH: process.env.PATH, ...env },
+      });
+      const ended = new Promise<string>((resolve) => child.on("exit", (_, signal) => resolve(signal ?? "by itself")));
+      return { child, ended };
+    };
+    const config = placesOf(folder).config;
+    const ofJob = sleeper({ SLURM_CONF: config, SLURM_JOB_ID: "7" });
+    const ofDaemon = sleeper({ FIREWATCH_SLURM_DAEMON: folder });
+    // A shell in which somebody works with this cluster, and a job of another one.
+    const ofPerson = sleeper({ SLURM_CONF: config });
+    const ofOther = sleeper({ SLURM_CONF: `${folder}-2/etc/slurm.conf`, SLURM_JOB_ID: "7" });
+    try {
+      await takeDown(folder);
+      expect([await ofJob.ended, await ofDaemon.ended]).toEqual(["SIGKILL", "SIGKILL"]);
+      expect([ofPerson, ofOther].map(({ child }) => child.signalCode)).toEqual([null, null]);
+    } finally {
+      for (const { child } of [ofJob, ofDaemon, ofPerson, ofOther]) child.kill("SIGKILL");
+    }
+  });
+
+  it("leaves accounts alone that were made for another cluster, or not for any", () => {
+    const remark = "Firewatch development cluster";
+    const made = (home: string, words = remark) => isMadeFor("/srv/one/files", "fw-bob", { home, remark: words });
+    expect(made("/srv/one/files/home/fw-bob")).toBe(true);
+    expect(made("/srv/two/files/home/fw-bob")).toBe(false);
+    expect(made("/srv/one/files/home/fw-bob", "Bob")).toBe(false);
   });
 
   it("removes what a broken start has left", async () => {

@@ -15,7 +15,7 @@ import { availableParallelism, hostname, totalmem, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type ClusterUser, isRoot, makeUsers, removeUsers } from "./accounts.ts";
+import { type ClusterUser, isRoot, makeUsers, removeUsers, usersMadeFor } from "./accounts.ts";
 import {
   accountingConfig,
   CLUSTER_NAME,
@@ -28,6 +28,7 @@ import {
 } from "./config.ts";
 import { memoryCgroup, removeGroups } from "./memory.ts";
 import { INSTALL_LINE, missingPackages, programPath } from "./packages.ts";
+import { endProcesses } from "./processes.ts";
 import { alive, DAEMONS, slurm, startDaemons, stopDaemons } from "./services.ts";
 
 /** A cluster that is up. Kept in its folder as `cluster.json`. */
@@ -131,7 +132,10 @@ async function start(dir: string, say: (text: string) => void): Promise<Cluster>
   return cluster;
 }
 
-/** Cancels what runs, stops the daemons, removes the folder and the Unix users that were made. Nothing there is fine. */
+/**
+ * Cancels what runs, stops the daemons, ends every process that got away from them, removes the Unix users that were made for this
+ * cluster, and the folder. Nothing there is fine.
+ */
 export async function takeDown(dir: string): Promise<void> {
   const places = placesOf(dir);
   if (!existsSync(places.mark)) {
@@ -141,8 +145,15 @@ export async function takeDown(dir: string): Promise<void> {
   if ((await alive(dir)).length > 0 && existsSync(places.config)) await endJobs(dir);
   await stopDaemons(dir);
   const record = (await readRecord(places.record)) ?? (await readRecord(`${places.record}.new`));
-  if (record?.memoryCgroup !== undefined) await removeGroups(join(record.memoryCgroup, `slurm_${NODE_NAME}`));
-  if (record !== undefined && isRoot()) removeUsers(record.users);
+  const cgroup = record?.memoryCgroup === undefined ? undefined : join(record.memoryCgroup, `slurm_${NODE_NAME}`);
+  await endProcesses({
+    dir,
+    config: places.config,
+    uids: usersMadeFor(places.files).map(({ uid }) => uid),
+    ...(cgroup === undefined ? {} : { cgroup }),
+  });
+  if (cgroup !== undefined) await removeGroups(cgroup);
+  if (isRoot()) removeUsers(places.files);
   await rm(dir, { recursive: true, force: true });
 }
 

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { type Plan, placesOf } from "./config.ts";
 import { type Daemon, runningDaemon, startDaemon, stopDaemon } from "./daemon.ts";
 import { type ProgramName, programPath } from "./packages.ts";
+import { DAEMON_MARK } from "./processes.ts";
 
 /** In the order of their start. */
 export const DAEMONS = ["munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd"] as const;
@@ -79,7 +80,10 @@ function daemons(plan: Plan): (Daemon & { name: DaemonName })[] {
     slurmctld: { args: ["-D", "-f", places.config], env },
     slurmd: { args: ["-D", "-f", places.config], env },
   };
-  return DAEMONS.map((name) => ({ name, program: programPath(name), ...programs[name] }));
+  return DAEMONS.map((name) => {
+    const { args, env: own } = programs[name];
+    return { name, program: programPath(name), args, env: { ...own, [DAEMON_MARK]: plan.dir } };
+  });
 }
 
 async function isReady(name: DaemonName, plan: Plan): Promise<boolean> {

@@ -1,5 +1,6 @@
 /** Connections: one FirecREST deployment, one credential. Secrets go in and never come out. */
 import { NewKey } from "./access.ts";
+import { PRESET_NAMES } from "./presets.ts";
 import { ConnectionName, Time, WebUrl, z } from "./words.ts";
 
 const Secret = z.string().min(1).max(4096);
@@ -17,8 +18,6 @@ const ClientCredentials = z
 const ApiKeyAuth = z
   .strictObject({ type: z.literal("api_key"), tokenUrl: WebUrl, apiKey: Secret })
   .openapi("ApiKeyAuth");
-
-export const PRESETS = ["cscs-hpc", "cscs-ml", "cscs-cw"] as const;
 
 /** What a connection may keep in object storage. What counts, and when: `docs/objects.md`. */
 export const ObjectRules = z
@@ -68,7 +67,7 @@ const Explicit = z.strictObject({
   ...Common,
 });
 const Preset = z.strictObject({
-  preset: z.enum(PRESETS),
+  preset: z.enum(PRESET_NAMES),
   auth: z.union([
     z.strictObject({ clientId: z.string().min(1).max(512), clientSecret: Secret }),
     z.strictObject({ apiKey: Secret, tokenUrl: WebUrl.optional() }),

@@ -68,6 +68,8 @@ export interface Idempotency {
 /** What api knows about where a request came from; kept in the audit. */
 export interface Origin {
   ip?: string;
+  /** For what was asked for in chat: platform, workspace and channel. */
+  place?: string;
   traceparent?: string;
 }
 

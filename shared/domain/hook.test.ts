@@ -96,6 +96,15 @@ describe("mapping a request", () => {
     }
   });
 
+  it("takes no inherited member for something that was sent: neither as there, nor as a header's text", () => {
+    for (const from of ["/constructor", "/toString", "header:constructor", "header:valueOf"]) {
+      const filtered = hookOf({ filter: [{ from, op: "exists" }] });
+      expect(mapInbound(filtered, inbound({ ref: "x" })).passed, from).toBe(false);
+      const optional = withParam({ from, type: "string", default: "none" });
+      expect(mapInbound(optional, inbound({})).params, from).toEqual({ v: "none" });
+    }
+  });
+
   it("keeps a field called __proto__ a field", () => {
     const hook = {
       ...hookOf(),

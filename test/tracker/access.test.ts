@@ -297,6 +297,20 @@ describe("an open stream", () => {
     }));
 });
 
+describe("a key", () => {
+  it("is good until the moment at which it expires", () =>
+    inWorld(async (world) => {
+      const expiresAt = new Date(world.house.now() + 60_000).toISOString();
+      const made = await access.addKey(world.house, ADMIN, { name: "short", expiresAt }, {});
+      if (!made.ok) throw new Error("no key");
+      const caller: Caller = { kind: "key", hash: await hashApiKey(made.value.apiKey) };
+      await world.firecrest.clock.advance(59_999);
+      expect(access.admit(world.house, caller, "jobs:read")).toMatchObject({ ok: true });
+      await world.firecrest.clock.advance(1);
+      expect(access.admit(world.house, caller, "jobs:read")).toEqual({ ok: false, code: "unauthorized" });
+    }));
+});
+
 describe("a credential for one hook", () => {
   const bearer: HookRequestBody = { source: "bearer", secrets: ["t"], target: { job: {} } };
 

@@ -9,6 +9,8 @@ const PER_MINUTE = 60;
 
 const script = (seconds: number) => `#!/bin/bash -l\n#FAKE sleep ${seconds}\n`;
 const rounds = ({ house }: World) => house.counted.rounds;
+/** Rows of tables written since the object began. */
+const changes = ({ house }: World) => house.row<{ n: number }>("SELECT total_changes() AS n")?.n ?? 0;
 const dueAt = ({ house }: World) =>
   house.row<{ due_at: number }>("SELECT due_at FROM agenda WHERE kind = 'round'")?.due_at ?? Number.NaN;
 /** What the job's script does at its start and its end. */
@@ -23,6 +25,34 @@ async function startsOnMachine(world: World): Promise<void> {
   }
   throw new Error("no job began");
 }
+
+describe.each(["v1", "v2"] as const)("a round on %s", (api) => {
+  it("writes one row when it sees nothing new, and two more than have changed when it does", () =>
+    inWorld(
+      async (world) => {
+        const { house, firecrest } = world;
+        const jobs = await Promise.all(Array.from({ length: 20 }, () => world.submit({ script: script(900_000) })));
+        await world.until(() => jobs.every(({ id }) => world.job(id).status === "running"));
+        await world.live(10 * MINUTES);
+        const written = async () => {
+          const [before, done] = [changes(world), rounds(world)];
+          await world.until(() => rounds(world) > done);
+          return changes(world) - before;
+        };
+        for (let n = 0; n < 5; n++) expect(await written()).toBe(1);
+        const seat = await firecrest.host.as(firecrest.user);
+        for (const { id } of jobs.slice(0, 10)) await seat.jobs.cancel(world.job(id).schedulerId ?? "");
+        const events = world.events().length;
+        const rows = await written();
+        // Each job, and the events of its end and of its settling.
+        expect(world.events().length - events).toBe(20);
+        expect(rows).toBe(10 + 20 + 2);
+        expect(house.row("SELECT 1 FROM agenda WHERE kind = 'effect'")).toBeUndefined();
+      },
+      { host: { machine: { cpus: 1_000 } } },
+      { api },
+    ));
+});
 
 describe.each(["v1", "v2"] as const)("a job on %s", (api) => {
   const inSite = (scenario: (world: World) => Promise<void>) =>
@@ -82,5 +112,38 @@ describe.each(["v1", "v2"] as const)("a job on %s", (api) => {
       expect(await nextLookMs()).toBeGreaterThan(MINUTES);
       // Its next words may be its last: they are followed until something is seen, for a while.
       expect(await nextLookMs()).toBeLessThan(1_000);
+    }));
+
+  it("that calls before the answer to its submission is in is believed to call", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      call(world, id);
+      expect(jobRecord(world.house, id)).toMatchObject({ status: "accepted", calls: true });
+      await running(world, id);
+      expect(world.types(`jobs/${id}`)).toEqual(["job.accepted", "job.queued", "job.running"]);
+    }));
+
+  it("that calls while a round is under way, which saw it alive, is looked at again at once", () =>
+    inSite(async (world) => {
+      const { firecrest } = world;
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      await running(world, id);
+      call(world, id);
+      await world.live(5 * MINUTES);
+      const { fetch } = firecrest;
+      let said = 0;
+      firecrest.fetch = async (request) => {
+        const answer = await fetch(request);
+        // The last answer of the round: it is what the round goes by.
+        if (said > 0 || (api === "v1" && !request.url.includes("/tasks"))) return answer;
+        said = world.house.now();
+        const seat = await firecrest.host.as(firecrest.user);
+        await seat.jobs.cancel(world.job(id).schedulerId ?? "");
+        call(world, id);
+        return answer;
+      };
+      await world.until(() => world.job(id).status === "cancelled");
+      expect(said).toBeGreaterThan(0);
+      expect(world.house.now() - said).toBeLessThan(1_500);
     }));
 });

@@ -4,9 +4,16 @@ import type { World } from "./world.ts";
 
 export const MIB = 1024 * 1024;
 export const TARGET = "/scratch/alice/in.dat";
-/** Bytes of which no two stretches are alike. */
-export const content = (bytes: number): Uint8Array =>
-  Uint8Array.from({ length: bytes }, (_, i) => (Math.imul(i, 2_654_435_761) >>> 13) & 255);
+let noise = new Uint8Array();
+
+/** Bytes of which no two stretches are alike. Always the same, so they are made once. */
+export function content(bytes: number): Uint8Array {
+  if (noise.length < bytes) {
+    noise = new Uint8Array(bytes);
+    for (let i = 0; i < bytes; i++) noise[i] = (Math.imul(i, 2_654_435_761) >>> 13) & 255;
+  }
+  return noise.slice(0, bytes);
+}
 
 export const sha256 = async (bytes: Uint8Array): Promise<string> =>
   [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))]

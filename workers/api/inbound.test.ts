@@ -117,6 +117,15 @@ describe("the door", () => {
     expect(world.lab.heldJobs.size).toBe(0);
   });
 
+  it("answers 422 to a body that is not UTF-8: what it says would not be what was signed, and thrice as long", async () => {
+    await saved(hookOf({ source: "github", secrets: [GITHUB_SECRET] }));
+    const body = new Uint8Array([...utf8('{"kind":"run","ref":"'), 0xff, 0xfe, ...utf8('"}')]);
+    const signature = `sha256=${createHmac("sha256", GITHUB_SECRET).update(body).digest("hex")}`;
+    const headers = { "content-type": "application/json", "x-hub-signature-256": signature };
+    const answer = await problemIn(await door("run", { body, headers }));
+    expect(answer).toMatchObject({ status: 422, errors: [{ message: "must be JSON in UTF-8" }] });
+  });
+
   it("refuses with one and the same 401 whatever the reason, and logs the reason", async () => {
     const text = JSON.stringify(RUN);
     const headers = { "content-type": "application/json" };

@@ -124,6 +124,15 @@ export function requireReadable(request: Request): void {
   });
 }
 
+/** Undefined for what is not UTF-8: put right, it would be another text, and could be thrice as long as what was let in. */
+export function textOf(rawBody: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(rawBody);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What the mapping sees of a verified request; undefined where the body is not what its content type says. */
 export function readInbound(
   rawBody: Uint8Array,
@@ -132,7 +141,8 @@ export function readInbound(
 ): Inbound | undefined {
   const headers = Object.fromEntries(request.headers);
   const isForm = FORM.test(headers["content-type"] ?? "");
-  const body = readInboundBody(new TextDecoder().decode(rawBody), isForm);
+  const text = textOf(rawBody);
+  const body = text === undefined ? undefined : readInboundBody(text, isForm);
   return body && { ...body, headers, claims };
 }
 

@@ -269,12 +269,13 @@ export function audiences(house: House, issuer: string): string[] {
 
 /** One line for every act that changes something. Call inside `house.change`. */
 export function audit(house: House, actor: Actor, act: string, subject: string, origin: Origin): void {
+  const from = origin.ip ?? origin.place;
   const entry: AuditEntry = {
     at: rfc3339(house.now()),
     actor: actor.name,
     act,
     subject,
-    ...(origin.ip === undefined ? {} : { origin: origin.ip }),
+    ...(from === undefined ? {} : { origin: from }),
   };
   house.run("INSERT INTO audit (at, doc) VALUES (?, ?)", house.now(), JSON.stringify(entry));
 }

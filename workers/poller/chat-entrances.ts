@@ -43,11 +43,11 @@ export abstract class ChatEntrances extends Administration {
   }
 
   /** From the poller Worker only, for a person whom the platform has vouched for. */
-  async linkPerson(workspace: string, person: chatLinks.Person, code: string) {
-    return this.rooms.exists() ? chatLinks.link(this.rooms.house, workspace, person, code) : NOT_FOUND;
+  async linkPerson(workspace: string, person: chatLinks.Person, code: string, origin: Origin) {
+    return this.rooms.exists() ? chatLinks.link(this.rooms.house, workspace, person, code, origin) : NOT_FOUND;
   }
 
-  async unlinkPerson(workspace: string, user: string): Promise<void> {
-    if (this.rooms.exists()) chatLinks.unlink(this.rooms.house, workspace, user);
+  async unlinkPerson(workspace: string, user: string, origin: Origin): Promise<void> {
+    if (this.rooms.exists()) chatLinks.unlink(this.rooms.house, workspace, user, origin);
   }
 }

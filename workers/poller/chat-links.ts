@@ -73,7 +73,13 @@ export async function addCode(
 }
 
 /** A code works once. A person who is linked already gets what the new code grants instead. */
-export async function link(house: House, workspace: string, person: Person, code: string): Promise<Answer<ChatLink>> {
+export async function link(
+  house: House,
+  workspace: string,
+  person: Person,
+  code: string,
+  origin: Origin = {},
+): Promise<Answer<ChatLink>> {
   const hash = await hashOf(workspace, code);
   return house.change((): Answer<ChatLink> => {
     const now = house.now();
@@ -96,7 +102,7 @@ export async function link(house: House, workspace: string, person: Person, code
       person.id,
       JSON.stringify(stored),
     );
-    audit(house, { name: chatActor(workspace, person.id) }, "chat-link.add", `chat-links/${stored.id}`, {});
+    audit(house, { name: chatActor(workspace, person.id) }, "chat-link.add", `chat-links/${stored.id}`, origin);
     return { ok: true, value: view(stored) };
   });
 }
@@ -126,12 +132,12 @@ export function revoke(house: House, actor: Actor, id: string, origin: Origin): 
 }
 
 /** The person's own wish. */
-export function unlink(house: House, workspace: string, user: string): void {
+export function unlink(house: House, workspace: string, user: string, origin: Origin = {}): void {
   house.change(() => {
     const stored = standingLink(house, workspace, user);
     if (stored === undefined) return;
     revokeRow(house, stored);
-    audit(house, { name: chatActor(workspace, user) }, "chat-link.revoke", `chat-links/${stored.id}`, {});
+    audit(house, { name: chatActor(workspace, user) }, "chat-link.revoke", `chat-links/${stored.id}`, origin);
   });
 }
 

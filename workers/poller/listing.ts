@@ -7,6 +7,8 @@ import type { FarOutcome, FarWork } from "./far.ts";
 
 /** Each directory that is looked into costs a request. */
 const DIRECTORIES_MAX = 50;
+/** What matches is held in memory, whatever becomes of it: ten times what may be fetched, for a message that can tell how many there are. */
+const FOUND_MAX = 10 * MATCHES_MAX;
 /** Each link among the matches costs a request; with more of them they are taken for links to files. */
 const LINKS_MAX = 20;
 
@@ -30,7 +32,17 @@ export async function listMatches(
         { code: "too_large", retry: "never" },
       );
     found = [];
-    for (const directory of level) found.push(...(await matchesIn(system, directory, segment, firecrest)));
+    for (const directory of level) {
+      found = found.concat(await matchesIn(system, directory, segment, firecrest));
+      if (found.length > FOUND_MAX)
+        throw new FirecrestError(
+          `${pattern} matches more than ${FOUND_MAX} names; narrow it, or fetch the directory as one archive`,
+          {
+            code: "too_large",
+            retry: "never",
+          },
+        );
+    }
     if (depth < segments.length - 1) level = found.filter(({ type }) => type !== "-").map(({ path }) => path);
   }
   const files = await withoutDirectories(system, found, firecrest);

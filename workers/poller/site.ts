@@ -3,6 +3,7 @@
  * connection sends to FirecREST passes the one budget kept here.
  */
 import type { ConnectionRequest, JobLimits, ObjectRules } from "../../shared/contract/connection.ts";
+import { PRESETS } from "../../shared/contract/presets.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
 import { type Budget, createBudget, type Priority, pause, spend, take } from "../../shared/firecrest/budget.ts";
 import { createFirecrest } from "../../shared/firecrest/client.ts";
@@ -264,14 +265,7 @@ export function clientOf(
   });
 }
 
-const PLATFORMS: Record<string, { path: string; systems: string[] }> = {
-  "cscs-hpc": { path: "hpc", systems: ["daint", "eiger"] },
-  "cscs-ml": { path: "ml", systems: ["bristen", "clariden"] },
-  "cscs-cw": { path: "cw", systems: ["santis"] },
-};
-const CSCS_TOKEN_URL = "https://auth.cscs.ch/auth/realms/firecrest-clients/protocol/openid-connect/token";
-
-/** The settings and the secret that a request to make a connection names. CSCS answers v2 since December 2025. */
+/** The settings and the secret that a request to make a connection names. */
 export function readRequest(request: ConnectionRequest, now: number): { config: SiteConfig; secret: string } {
   const common = {
     requestsPerMinute: request.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
@@ -284,13 +278,13 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
       : { storageOrigins: request.storageOrigins.map((url) => new URL(url).origin) }),
   };
   if ("preset" in request) {
-    const url = `https://api.cscs.ch/${PLATFORMS[request.preset]?.path}/firecrest/v2`;
+    const { url, tokenUrl } = PRESETS[request.preset];
     if ("apiKey" in request.auth)
       return {
         config: {
           api: "v2",
           url,
-          auth: { type: "api_key", tokenUrl: request.auth.tokenUrl ?? CSCS_TOKEN_URL },
+          auth: { type: "api_key", tokenUrl: request.auth.tokenUrl ?? tokenUrl },
           ...common,
         },
         secret: request.auth.apiKey,
@@ -299,7 +293,7 @@ export function readRequest(request: ConnectionRequest, now: number): { config: 
       config: {
         api: "v2",
         url,
-        auth: { type: "client_credentials", tokenUrl: CSCS_TOKEN_URL, clientId: request.auth.clientId },
+        auth: { type: "client_credentials", tokenUrl, clientId: request.auth.clientId },
         ...common,
       },
       secret: request.auth.clientSecret,

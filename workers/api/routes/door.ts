@@ -9,7 +9,7 @@ import { given, json, noContent, text } from "../answers.ts";
 import { readBytes } from "../body.ts";
 import type { OpenCall, Routes } from "../endpoint.ts";
 import { EXAMPLE } from "../examples.ts";
-import { type Door, readInbound, requireReadable, type Verified } from "../inbound.ts";
+import { type Door, readInbound, requireReadable, textOf, type Verified } from "../inbound.ts";
 import { addressOf, HOOKS, spend, type Tally } from "../limits.ts";
 
 const DoorQuery = z.object({
@@ -137,7 +137,7 @@ async function handOver(
   const tracker = call.deps.tracker(call.params.c);
   const accepted = await tracker.acceptFromHook(hook.name, {
     ...(await sameness({ hook, messageId }, rawBody, inbound)),
-    body: new TextDecoder().decode(rawBody),
+    body: textOf(rawBody) ?? "",
     ...(inbound && keptOf(hook, inbound)),
     ...(hook.version !== undefined && { version: hook.version }),
     origin: call.origin,

@@ -57,8 +57,8 @@ export interface ChatTracker {
   shareStored(caller: Caller, transferIds: readonly string[], origin: Origin): Promise<Answer<SharedResult[]>>;
   /** What a job was given, and what it may be given. */
   provided(caller: Caller, id: string): Promise<Answer<Provided>>;
-  linkPerson(workspace: string, person: Person, code: string): Promise<Answer<ChatLink>>;
-  unlinkPerson(workspace: string, user: string): Promise<void>;
+  linkPerson(workspace: string, person: Person, code: string, origin: Origin): Promise<Answer<ChatLink>>;
+  unlinkPerson(workspace: string, user: string, origin: Origin): Promise<void>;
 }
 
 /** What it asks of the workspace. */
@@ -112,11 +112,16 @@ class Conversation {
   readonly #inbound: ChatInbound;
   readonly #known: Known;
   readonly #caller: Caller;
+  readonly #origin: Origin;
 
   constructor(talk: Talk, inbound: ChatInbound, known: Known) {
     this.#talk = talk;
     this.#inbound = inbound;
     this.#known = known;
+    const { platform, workspace } = talk;
+    this.#origin = {
+      place: [platform, workspace, ...(inbound.channel === undefined ? [] : [inbound.channel])].join("/"),
+    };
     this.#caller = { kind: "chat", workspace: talk.workspace, user: inbound.person.id };
   }
 
@@ -130,7 +135,7 @@ class Conversation {
         await this.#talk.register.use(this.#inbound.person.id, connection);
         return say(says.uses(connection));
       case "disconnect":
-        await this.#talk.tracker(connection).unlinkPerson(this.#talk.workspace, this.#inbound.person.id);
+        await this.#talk.tracker(connection).unlinkPerson(this.#talk.workspace, this.#inbound.person.id, this.#origin);
         await this.#talk.register.unlinked(this.#inbound.person.id, connection);
         return say(says.disconnected(connection));
       case "submit":
@@ -198,7 +203,7 @@ class Conversation {
     if (!(await register.mayTry(person.id))) return say(says.tooManyTries());
     const connection = connectionOfCode(code);
     if (connection === undefined) return say(says.wrongCode());
-    const link = await this.#talk.tracker(connection).linkPerson(workspace, person, code);
+    const link = await this.#talk.tracker(connection).linkPerson(workspace, person, code, this.#origin);
     if (!link.ok) return say(says.wrongCode());
     await register.linked(person, connection);
     return say(says.linked(connection, link.value));
@@ -269,7 +274,7 @@ class Conversation {
     const place: ChatPlace = here && channel !== undefined ? { workspace, channel } : { workspace, user: person.id };
     const content = await sha256Hex(JSON.stringify(this.#inbound));
     return {
-      origin: {},
+      origin: this.#origin,
       chat: { place, platform },
       idempotency: { route: `chat ${workspace}`, key: id, bodySha256: content },
     };
@@ -295,7 +300,7 @@ class Conversation {
   }
 
   async #cancel(connection: string, id: string): Promise<Reply> {
-    const answer = await this.#talk.tracker(connection).cancelJob(this.#caller, id, {});
+    const answer = await this.#talk.tracker(connection).cancelJob(this.#caller, id, this.#origin);
     return answer.ok ? say(says.cancelling(answer.value)) : this.#refused(answer, connection);
   }
 
@@ -308,7 +313,7 @@ class Conversation {
   async #results(job: Job): Promise<Reply> {
     const stored = job.outputs.filter(({ status }) => status === "stored").slice(0, BOUNDS.links);
     const ids = stored.map(({ transferId }) => transferId);
-    const shared = await this.#talk.tracker(job.connection).shareStored(this.#caller, ids, {});
+    const shared = await this.#talk.tracker(job.connection).shareStored(this.#caller, ids, this.#origin);
     if (!shared.ok) return this.#refused(shared, job.connection);
     const links = shared.value.map((one) => resultLink(this.#talk.publicUrl, one));
     return say(says.results(job, links));

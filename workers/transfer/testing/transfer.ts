@@ -10,8 +10,11 @@ import { type StoreHabits, stagedFile } from "./store.ts";
 import { MemoryTracker } from "./tracker.ts";
 
 export const KEY = "lab/runs/1/out.nc";
-export const content = (bytes: number): Uint8Array =>
-  Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + (i >> 8)) & 255);
+export function content(bytes: number): Uint8Array {
+  const made = new Uint8Array(bytes);
+  for (let i = 0; i < bytes; i++) made[i] = (i * 31 + (i >> 8)) & 255;
+  return made;
+}
 
 export class Transfer {
   readonly bucket = new MemoryBucket();
