@@ -192,7 +192,7 @@ it("each act is on record with its actor and its origin", { timeout: 120_000 }, 
   expect(actorOf("key.add")).toEqual(new Set(["admin"]));
   expect(actorOf("job.submit")).toEqual(new Set([expect.stringMatching(/^key:key_/), "hook:h"]));
   expect(actorOf("object.put")).toEqual(new Set([expect.stringMatching(/^key:key_/)]));
-  expect(ours.find((line) => line.act === "object.put")?.subject).toBe("objects/o");
+  expect(ours.findLast((line) => line.act === "object.put")?.subject).toBe("objects/o");
   expect(ours.find((line) => line.act === "files.mkdir")?.subject).toBe(`systems/cluster${folder}`);
   expect(JSON.stringify(lines)).not.toContain(connection.apiKey);
 });
