@@ -4,8 +4,12 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { launch } from "./launch.ts";
 import { LocalState } from "./state.ts";
+
+/** How long a process that was killed may take to be gone, and its port with it. */
+const GONE_WITHIN_MS = 5_000;
 
 const dir = join(import.meta.dirname, "..", ".firewatch");
 if (process.argv.length > 2) {
@@ -20,7 +24,7 @@ const state = new LocalState(dir);
 
 try {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  endOrphans();
+  await endOrphans();
   // After a kill the file of the last run still stands; from here on it would mislead whoever waits for this one.
   await state.unpublish();
   const launched = await launch({
@@ -112,7 +116,7 @@ function childrenOf(pid: number): Child[] {
 }
 
 /** A launcher that was killed leaves its workerd behind, on our port: it is ended before we start. */
-function endOrphans(): void {
+async function endOrphans(): Promise<void> {
   let children: Child[];
   try {
     children = JSON.parse(readFileSync(state.path("children.json"), "utf8")) as Child[];
@@ -128,5 +132,7 @@ function endOrphans(): void {
       throw new Error(`Firewatch already runs here (pid ${owner.pid}). Stop it first, or read .firewatch/local.json.`);
     }
     process.kill(pid, "SIGKILL");
+    const isThere = () => processes().some((process) => process.pid === pid && process.command === command);
+    for (const end = Date.now() + GONE_WITHIN_MS; isThere() && Date.now() < end; ) await setTimeout(50);
   }
 }

@@ -113,4 +113,37 @@ describe.each(["v1", "v2"] as const)("a job on %s", (api) => {
       // Its next words may be its last: they are followed until something is seen, for a while.
       expect(await nextLookMs()).toBeLessThan(1_000);
     }));
+
+  it("that calls before the answer to its submission is in is believed to call", () =>
+    inSite(async (world) => {
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      call(world, id);
+      expect(jobRecord(world.house, id)).toMatchObject({ status: "accepted", calls: true });
+      await running(world, id);
+      expect(world.types(`jobs/${id}`)).toEqual(["job.accepted", "job.queued", "job.running"]);
+    }));
+
+  it("that calls while a round is under way, which saw it alive, is looked at again at once", () =>
+    inSite(async (world) => {
+      const { firecrest } = world;
+      const { id } = await world.submit({ script: script(1_800), ping: true });
+      await running(world, id);
+      call(world, id);
+      await world.live(5 * MINUTES);
+      const { fetch } = firecrest;
+      let said = 0;
+      firecrest.fetch = async (request) => {
+        const answer = await fetch(request);
+        // The last answer of the round: it is what the round goes by.
+        if (said > 0 || (api === "v1" && !request.url.includes("/tasks"))) return answer;
+        said = world.house.now();
+        const seat = await firecrest.host.as(firecrest.user);
+        await seat.jobs.cancel(world.job(id).schedulerId ?? "");
+        call(world, id);
+        return answer;
+      };
+      await world.until(() => world.job(id).status === "cancelled");
+      expect(said).toBeGreaterThan(0);
+      expect(world.house.now() - said).toBeLessThan(1_500);
+    }));
 });
