@@ -53,7 +53,7 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
     requestIds,
     durationMs: systemNow() - startedAt,
   });
-  await tracker.finish(effect, outcome);
+  await tracker.finish(effect, outcome, begun.attempt);
 }
 
 /** Never throws: an unknown error is as ambiguous as no answer. */

@@ -15,7 +15,7 @@ import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, move } from "./effects.ts";
+import { type EffectRecord, effect, heardOf, move } from "./effects.ts";
 import type { Errand } from "./errands.ts";
 import { pingUrl } from "./examine.ts";
 import { sealForm } from "./forms.ts";
@@ -281,8 +281,12 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
   }
 }
 
-/** Records the outcome of one effect. A second report of the same effect finds it done and changes nothing. */
-export async function finish(desk: Desk, id: string, outcome: FarOutcome): Promise<void> {
+/**
+ * Records the outcome of an effect's latest attempt, also one that comes late: while it is looked for, or waits to be sent
+ * again. That of an earlier attempt says nothing about this one, and a second report finds the effect done: neither changes
+ * anything.
+ */
+export async function finish(desk: Desk, id: string, outcome: FarOutcome, attempt: number): Promise<void> {
   const { house, site } = desk;
   if (outcome.kind === "failed") {
     if (outcome.code === "rate_limited") site.pause(outcome.retryAfterSeconds);
@@ -304,8 +308,8 @@ export async function finish(desk: Desk, id: string, outcome: FarOutcome): Promi
       : await sealForm(house, desk.seal, transfer, outcome.form);
   house.change(() => {
     const record = effect(house, id);
-    if (record === undefined || record.state !== "sent") return;
-    if (outcome.kind === "failed") failedEffect(house, record, outcome);
-    else succeededEffect(house, record, outcome, { link, form });
+    if (record?.attempt !== attempt || record.state === "done" || record.state === "refused") return;
+    if (outcome.kind !== "failed") succeededEffect(house, heardOf(house, record), outcome, { link, form });
+    else if (record.state !== "planned") failedEffect(house, record, outcome);
   });
 }

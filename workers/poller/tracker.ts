@@ -267,8 +267,8 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
   }
 
-  async finish(effect: string, outcome: far.FarOutcome): Promise<void> {
-    if (this.#rooms.exists()) await far.finish(this.#rooms.desk, effect, outcome);
+  async finish(effect: string, outcome: far.FarOutcome, attempt: number): Promise<void> {
+    if (this.#rooms.exists()) await far.finish(this.#rooms.desk, effect, outcome, attempt);
   }
 
   async beginBytes(effect: string) {
@@ -292,9 +292,9 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return answer;
   }
 
-  async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
+  async finishBytes(effect: string, outcome: ByteOutcome, attempt: number): Promise<void> {
     if (!this.#rooms.exists()) return;
-    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    bytes.finishBytes(this.#rooms.house, effect, outcome, attempt);
     copyEnded(this.#rooms.streams, effect);
   }
 
