@@ -44,6 +44,7 @@ export const TABLE_WORDS: Record<string, string> = {
   forms: "Where an upload may put its bytes: links into the site's staging area, sealed, in pieces.",
   debts: "Staged links, owed until `open` = 0; the link itself sealed. The id is that of the staging effect.",
   effects: "Changes on the far side: `planned → sent → done | refused | unknown`.",
+  line: "effects that wait for the request budget, in their order",
   agenda: "What is due when; the alarm is the smallest entry.",
   events: "The ledger. `body` is nulled after 30 days, the row stays as a tombstone.",
   receivers: "Where events go: subscriptions, and callbacks of a job (`job_id`). Secrets sealed in `doc`.",

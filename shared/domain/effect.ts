@@ -100,6 +100,12 @@ export const REQUESTS: Record<EffectKind, number> = {
   discard: 0,
 };
 
+/** Whose turn it is where several wait for the budget: cancels, then what ends what was begun, then new work. The oldest first. */
+export function turnOf(kind: FarEffect): number {
+  if (kind === "cancel") return 0;
+  return kind === "submit" || kind === "prepare" || kind === "file_job" ? 2 : 1;
+}
+
 /**
  * What a failed effect means, by kind. `again`: nothing happened, or happening twice is harmless. `check`: look first.
  * Submissions (of people's jobs, and of ours that pack, hash and cut), stagings, uploads and file jobs leave something behind

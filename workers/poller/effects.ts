@@ -11,6 +11,7 @@ import {
 import type { FileJob, Handle } from "../../shared/firecrest/port.ts";
 import type { Errand } from "./errands.ts";
 import type { House } from "./house.ts";
+import { isBehind, join, leave } from "./line.ts";
 
 export interface EffectRecord {
   id: string;
@@ -50,7 +51,7 @@ export interface EffectRecord {
 }
 
 /** A hint that got lost is sent again after this long. */
-const HINT_AGAIN_MS = 10_000;
+export const HINT_AGAIN_MS = 10_000;
 
 interface Row {
   id: string;
@@ -112,12 +113,20 @@ export function plan(
   return id;
 }
 
-/** Sends the queue message for a planned effect, and puts it on the agenda in case the message gets lost. */
+/**
+ * Sends the queue message for a planned effect, and puts it on the agenda in case the message gets lost. One that has to wait
+ * for others joins their line instead.
+ */
 export function hintAt(house: House, { id, kind, subject }: Pick<EffectRecord, "id" | "kind" | "subject">): void {
+  const again = house.now() + HINT_AGAIN_MS;
+  if (isBehind(house, { id, kind })) {
+    join(house, { id, kind }, again);
+    return;
+  }
   if (isByteEffect(kind))
     house.hint({ queue: "transfers", message: { v: 1, connection: house.name, transfer: subject, effect: id } });
   else house.hint({ queue: "commands", message: { v: 1, connection: house.name, effect: id } });
-  house.due("effect", id, house.now() + HINT_AGAIN_MS);
+  house.due("effect", id, again);
 }
 
 /** Moves an effect; false when the table does not list the step. Call inside `house.change`. */
@@ -130,6 +139,7 @@ export function move(
   if (!(EFFECT_STEPS[record.state] as readonly EffectState[]).includes(to)) return false;
   const now = house.now();
   const doc = { ...record.doc, ...options.doc };
+  if (record.state === "planned") leave(house, record);
   if (to === "sent") {
     const deadline = now + DEADLINE_MS[record.kind];
     house.run(
@@ -199,6 +209,7 @@ export function withdraw(house: House, subject: string): void {
   for (const record of effectsOf(house, subject)) {
     if (record.state !== "planned" || OWED.includes(record.kind)) continue;
     house.run("UPDATE effects SET state = 'refused' WHERE id = ?", record.id);
+    leave(house, record);
     house.notDue("effect", record.id);
   }
 }

@@ -15,12 +15,13 @@ import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, heardOf, move } from "./effects.ts";
+import { type EffectRecord, effect, HINT_AGAIN_MS, heardOf, move } from "./effects.ts";
 import type { Errand } from "./errands.ts";
 import { pingUrl } from "./examine.ts";
 import { sealForm } from "./forms.ts";
 import type { House } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { isBehind, join } from "./line.ts";
 import { beginOperation } from "./operations.ts";
 import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
@@ -146,9 +147,11 @@ export async function begin(desk: Desk, id: string): Promise<Begun<FarWork>> {
         move(house, record, "refused");
         return { go: false, why: "over" };
       }
-      const waitUntil = site.take(REQUESTS[record.kind], "user");
+      const waitUntil = isBehind(house, record)
+        ? house.now() + HINT_AGAIN_MS
+        : site.take(REQUESTS[record.kind], "user");
       if (waitUntil !== undefined) {
-        house.due("effect", id, waitUntil);
+        join(house, record, waitUntil);
         return { go: false, why: "not_yet" };
       }
       move(house, record, "sent");

@@ -17,6 +17,7 @@ const FEW = "('round', 'handles', 'lane', 'retention', 'health')";
 
 export type AgendaKind =
   | "effect"
+  | "line"
   | "round"
   | "handles"
   | "watch"

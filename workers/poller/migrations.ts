@@ -106,6 +106,10 @@ const STEPS: readonly string[] = [
   CREATE INDEX effects_sent ON effects (kind) WHERE state = 'sent';
   CREATE INDEX receivers_shared ON receivers (id) WHERE job_id IS NULL;
   `,
+  // Effects that wait for the budget, see `line.ts`.
+  `
+  CREATE TABLE line (turn INTEGER NOT NULL, effect TEXT NOT NULL, PRIMARY KEY (turn, effect)) WITHOUT ROWID;
+  `,
 ];
 
 /** Whether this object belongs to a created connection. Reads the schema only: writes nothing. */

@@ -109,6 +109,13 @@ export class Site {
     return taken.granted ? undefined : taken.retryAt;
   }
 
+  /** When so many requests may leave at once if nobody takes any before, in ms; not later than now where they may already. */
+  readyAt(n: number): number {
+    const now = this.#house.now();
+    const taken = take(this.#current(), now, n, "user");
+    return taken.granted ? now : taken.retryAt;
+  }
+
   /** Settles a grant against what was really used. */
   settle(granted: number, used: number): void {
     this.#house.counted.requests += used - granted;

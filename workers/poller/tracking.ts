@@ -2,7 +2,7 @@
  * What the alarm does: send again what got lost, look at what is pending, poll what is live. Local work first, then far
  * reads, each with its own time-out; an item's error is recorded and the others go on.
  */
-import { isByteEffect, isErrand } from "../../shared/domain/effect.ts";
+import { isByteEffect, isErrand, REQUESTS } from "../../shared/domain/effect.ts";
 import { stagedOf } from "../../shared/domain/transfer.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, NameLookup } from "../../shared/firecrest/port.ts";
@@ -16,6 +16,7 @@ import { beginHandles } from "./handles.ts";
 import { siteAnswered, siteFailed } from "./health.ts";
 import type { AgendaKind } from "./house.ts";
 import { jobRecord } from "./jobs.ts";
+import { firstInLine, leave } from "./line.ts";
 import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
 import { beginRound } from "./rounds.ts";
@@ -26,6 +27,8 @@ import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
 
 const BATCH = 500;
+/** The line is called at most this often: who was called has taken its share by then. */
+const CALL_AGAIN_MS = 1_000;
 /** What failed by itself, not because of the site, is tried again after this long. */
 const BROKEN_AGAIN_MS = 5 * 60_000;
 
@@ -85,6 +88,9 @@ function attendTo(desk: Desk, { kind, subject }: Due): Look | undefined {
       return beginHandles(desk);
     case "effect":
       return attendEffect(desk, subject);
+    case "line":
+      callNext(desk);
+      return;
     case "watch":
       return beginNameLook(desk, subject);
     case "lane":
@@ -120,6 +126,25 @@ function attendEffect(desk: Desk, id: string): Look | undefined {
     else overdue(house, record);
   }
   return undefined;
+}
+
+/** Calls as many of those who wait for the budget as it can pay for, the first one also where it costs more than ever is there. */
+function callNext({ house, site }: Desk): void {
+  const waiting = firstInLine(house, BATCH);
+  if (waiting.length === 0) {
+    house.notDue("line", "");
+    return;
+  }
+  const { available } = site.budgetView();
+  let requests = 0;
+  const called = waiting.filter((one, n) => {
+    requests += REQUESTS[one.kind];
+    return requests <= available || (n === 0 && site.readyAt(requests) <= house.now());
+  });
+  for (const one of called) leave(house, one);
+  for (const one of called) hintAt(house, one);
+  const upToNext = waiting.slice(0, called.length + 1).reduce((sum, { kind }) => sum + REQUESTS[kind], 0);
+  house.due("line", "", Math.max(site.readyAt(upToNext), house.now() + CALL_AGAIN_MS));
 }
 
 // ---------------------------------------------------------------------------------------------------------------- look-ups
