@@ -283,7 +283,7 @@ export class World {
     const begun = await far.begin(this.desk, id);
     if (!begun.go || this.#dies(begun.work.kind, "before")) return;
     const client = clientOf(begun.work.site, this.egress, {
-      token: (renew) => this.desk.site.token(renew),
+      token: (renew) => this.desk.site.token(renew, begun.work.site.credential),
       now: this.house.now,
       sleep: this.house.sleep,
       log: () => {},

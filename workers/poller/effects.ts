@@ -164,6 +164,7 @@ export function move(
  */
 export function heardOf(house: House, record: EffectRecord): EffectRecord {
   if (record.state === "sent") return record;
+  if (record.state === "planned") leave(house, record);
   const { ambiguity: _, ...doc } = record.doc;
   house.run("UPDATE effects SET state = 'sent', doc = ? WHERE id = ?", JSON.stringify(doc), record.id);
   return { ...record, state: "sent", doc };

@@ -25,13 +25,13 @@ import { isBehind, join } from "./line.ts";
 import { beginOperation } from "./operations.ts";
 import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
-import type { SiteConfig } from "./site.ts";
+import type { BoundSite } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
 import { debtRecord, transferRecord } from "./transfers.ts";
 import { upSource } from "./up-bytes.ts";
 
 /** What the consumer needs to carry out one effect. Holds a token source's address only: tokens come by RPC. */
-export type FarWork = { site: SiteConfig; system: string } & (
+export type FarWork = { site: BoundSite; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
   | { kind: "list"; pattern: string }
@@ -174,7 +174,7 @@ export const linkBinding = (house: House, debtId: string) => ({
 
 function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
   const { house } = desk;
-  const site: SiteConfig = desk.site.config();
+  const site = desk.site.bound();
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;

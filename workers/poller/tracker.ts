@@ -309,8 +309,8 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports, unposted);
   }
 
-  async token(renew?: boolean): Promise<TokenAnswer> {
-    return this.#rooms.token(renew);
+  async token(renew: boolean | undefined, credential: string): Promise<TokenAnswer> {
+    return this.#rooms.token(renew, credential);
   }
 
   async read(caller: Caller, scope: Scope, system: string | undefined, requests: number, doing?: Doing) {
