@@ -305,7 +305,7 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return leases.length === 0 ? undefined : { leases, signingKeys: await signingKeys(this.#rooms.desk) };
   }
 
-  async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {
+  async report(reports: lanes.AttemptReport[], unposted: lanes.Unposted[] = []): Promise<void> {
     if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports, unposted);
   }
 
