@@ -6,6 +6,7 @@ import type { UpWork } from "./up.ts";
 
 /** `begin` commits `sent` before anything leaves. */
 export type Begun<Work> =
+  /** `attempt` goes back with the outcome: that of an earlier attempt is not taken for this one's. */
   | { go: true; work: Work; attempt: number }
   /** Not now (budget, paused): the Tracker has put it on its agenda. Or already sent, done, unknown id. Acknowledge. */
   | { go: false; why: "not_yet" | "already_sent" | "over" };
@@ -96,5 +97,6 @@ export interface TrackerWork {
   ): Promise<{ go: boolean; upload: { uploadId: string; partBytes: number; totalBytes: number; sourceEtag?: string } }>;
   /** Records stored parts (also renews the effect's deadline). `go: false`: cancelled meanwhile, stop. */
   partsDone(effect: string, parts: PartDone[]): Promise<{ go: boolean }>;
-  finishBytes(effect: string, outcome: ByteOutcome): Promise<void>;
+  /** `attempt`: as `beginBytes` told. */
+  finishBytes(effect: string, outcome: ByteOutcome, attempt: number): Promise<void>;
 }

@@ -5,7 +5,7 @@
  *
  * A queue message carries the effect's id; `begin` commits `sent` before anything leaves, so a second copy of the message
  * finds it sent and does nothing. A `sent` row past its deadline is `unknown`: it goes to its kind's reconcile step, never to
- * a plain retry.
+ * a plain retry. Its sender may still be heard of: the late outcome of the latest attempt counts as if it had come in time.
  */
 import type { Retry } from "../contract/states.ts";
 

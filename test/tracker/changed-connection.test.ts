@@ -85,7 +85,8 @@ describe("a release that the site refuses", () => {
         expect(world.transfer(id).link.state).toBe("expires");
         const release = world.house.row<{ id: string }>("SELECT id FROM effects WHERE kind = 'release'")?.id ?? "";
         world.house.run("UPDATE effects SET state = 'sent' WHERE id = ?", release);
-        await finish(world.desk, release, { kind: "failed", code: "permission_denied", retry: "never", message: "no" });
+        const no = { kind: "failed", code: "permission_denied", retry: "never", message: "no" } as const;
+        await finish(world.desk, release, no, 1);
         expect([world.transfer(id).link.state, world.owed()]).toEqual(["expires", 0]);
       },
       {},

@@ -58,7 +58,7 @@ describe("the consumer", () => {
       lease: async () => [0, 1, 2, 3, 4, 5].map((n) => lease(n)),
       report: async (reports, unposted) => {
         told.push(...reports.map(({ delivery: id }) => id));
-        given.push(...unposted);
+        given.push(...unposted.map(({ delivery: id }) => id));
         // Others end while the first is being told.
         await new Promise((resolve) => setTimeout(resolve, 0));
       },
@@ -84,7 +84,7 @@ describe("the consumer", () => {
     const rounds = [[lease(0), lease(1, 15_000)], []];
     await postDue({
       lease: async () => rounds.shift() ?? [],
-      report: async (_reports, unposted) => void given.push(...unposted),
+      report: async (_reports, unposted) => void given.push(...unposted.map(({ delivery: id }) => id)),
       attempt: async ({ delivery: id }) => reported(id),
       now: () => 0,
       sleep: never,
@@ -103,7 +103,7 @@ describe("the consumer", () => {
       lease: async () => Array.from({ length: 50 }, () => lease(n++)),
       report: async (reports, unposted) => {
         posted.push(...reports.map(({ delivery: id }) => id));
-        given.push(...unposted);
+        given.push(...unposted.map(({ delivery: id }) => id));
       },
       attempt: async ({ delivery: id }) => {
         if (id === "dlv_0") await hanging.promise;

@@ -1,7 +1,9 @@
 /** The credential of a connection is replaced while it is used: no token of the old one is used, or sent to the new site. */
 import { describe, expect, it } from "vitest";
+import { perform } from "../../workers/poller/commands.ts";
 import { create } from "../../workers/poller/connections.ts";
-import { Site } from "../../workers/poller/site.ts";
+import { begin, finish } from "../../workers/poller/far.ts";
+import { clientOf, Site } from "../../workers/poller/site.ts";
 import { inWorld, type World } from "./world.ts";
 
 const ADMIN = { name: "admin" };
@@ -86,5 +88,31 @@ describe("a replaced credential", () => {
       const { house, seal } = world.desk;
       expect(await new Site(house, seal, world.egress).token()).toBe("token.first");
       expect(world.hits).toHaveLength(asked);
+    }));
+
+  it("has no token for what was begun before it: that begins anew, at the new address", () =>
+    inWorld(async (world) => {
+      tokensAt(world, "token");
+      await put(world, "token", "first");
+      world.fate = () => "drop";
+      const { id } = await world.submit({});
+      const effect = world.queues.commands.at(-1)?.effect ?? "";
+      const begun = await begin(world.desk, effect);
+      if (!begun.go) throw new Error(begun.why);
+      const { credential } = begun.work.site;
+      expect(await world.desk.site.token(false, credential)).toBe("token.first");
+      await put(world, "token", "second");
+      const asked = world.hits.length;
+      const client = clientOf(begun.work.site, world.egress, {
+        token: (renew) => world.desk.site.token(renew, credential),
+        now: world.house.now,
+        sleep: world.house.sleep,
+        log: () => {},
+      });
+      const outcome = await world.run(perform(begun.work, client, undefined as unknown as R2Bucket));
+      expect(world.hits).toHaveLength(asked);
+      await finish(world.desk, effect, outcome, begun.attempt);
+      expect(world.house.row("SELECT state FROM effects WHERE id = ?", effect)).toEqual({ state: "planned" });
+      expect(world.job(id).status).toBe("submitting");
     }));
 });

@@ -31,6 +31,25 @@ it("a report that comes again leaves the next attempt, which is under way, alone
     expect(row()).toEqual({ attempt: 2, leased: 0 });
   }));
 
+it("a lease that is given back late leaves alone whoever has been given the next one", () =>
+  inWorld(async (world) => {
+    world.fate = () => "drop";
+    const { id } = await world.receive("r", ok);
+    send(world, id);
+    const { house } = world;
+    const lease = async () => (await lanes.lease(house, world.desk.seal))[0];
+    const leased = () => house.row<{ until: number }>("SELECT lease_until AS until FROM deliveries")?.until;
+    const first = await lease();
+    if (first === undefined) throw new Error("nothing was leased");
+    await world.firecrest.clock.advance(61_000);
+    const second = await lease();
+    if (second === undefined) throw new Error("it was not leased again");
+    lanes.report(house, [], [first]);
+    expect(leased()).toBe(second.until);
+    lanes.report(house, [], [second]);
+    expect(leased()).toBe(0);
+  }));
+
 it("a second message for an effect that is under way starts nothing", () =>
   inWorld(async (world) => {
     await world.submit({});

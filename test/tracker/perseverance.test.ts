@@ -41,10 +41,10 @@ describe("a copy", () => {
         expect(await bytes.beginBytes(world.desk, copy)).toMatchObject({ go: true });
         if (n === 1) bytes.copyStarted(world.house, copy, { uploadId: "u", partBytes: PART, totalBytes: 1_000 });
         bytes.partsDone(world.house, copy, [{ n, etag: `"${n}"`, bytes: PART }]);
-        bytes.finishBytes(world.house, copy, { kind: "paused" });
+        bytes.finishBytes(world.house, copy, { kind: "paused" }, n);
       }
       await bytes.beginBytes(world.desk, copy);
-      bytes.finishBytes(world.house, copy, { kind: "failed", why: "later", detail: "the store did not answer" });
+      bytes.finishBytes(world.house, copy, { kind: "failed", why: "later", detail: "the store did not answer" }, 71);
       expect(world.transfer(id).status).toBe("copying");
       // After news as good as these, it is tried again soon.
       expect((effectOf(world, "copy")?.due ?? 0) - world.house.now()).toBeLessThan(10_000);
@@ -75,7 +75,7 @@ describe("a copy", () => {
       const { copy } = await copyingByHand(world);
       await bytes.beginBytes(world.desk, copy);
       const asked = { retryAfterSeconds: 9_999_999_999_999 };
-      bytes.finishBytes(world.house, copy, { kind: "failed", why: "later", detail: "busy", ...asked });
+      bytes.finishBytes(world.house, copy, { kind: "failed", why: "later", detail: "busy", ...asked }, 1);
       expect((effectOf(world, "copy")?.due ?? 0) - world.house.now()).toBeLessThanOrEqual(3_600_000);
     }));
 });
@@ -102,12 +102,12 @@ describe("a cancel", () => {
       await bytes.beginBytes(world.desk, copy);
       bytes.copyStarted(world.house, copy, { uploadId: "u", partBytes: PART, totalBytes: 1_000 });
       bytes.partsDone(world.house, copy, [{ n: 1, etag: '"1"', bytes: 1_000 }]);
-      bytes.finishBytes(world.house, copy, { kind: "copied", totalBytes: 1_000 });
+      bytes.finishBytes(world.house, copy, { kind: "copied", totalBytes: 1_000 }, 1);
       await world.until(() => effectOf(world, "complete") !== undefined);
       const complete = effectOf(world, "complete")?.id ?? "";
       await bytes.beginBytes(world.desk, complete);
       expect(cancelTransfer(world.house, { name: "admin" }, id, {})).toMatchObject({ ok: false, code: "conflict" });
-      bytes.finishBytes(world.house, complete, { kind: "completed", etag: '"e"', bytes: 1_000 });
+      bytes.finishBytes(world.house, complete, { kind: "completed", etag: '"e"', bytes: 1_000 }, 1);
       expect(world.transfer(id).status).toBe("stored");
     }));
 });

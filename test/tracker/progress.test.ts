@@ -46,7 +46,7 @@ async function copying(world: World, parts: number) {
     },
     end: async (outcome: Parameters<typeof bytes.finishBytes>[2], afterMs: number) => {
       await world.firecrest.clock.advance(afterMs);
-      bytes.finishBytes(world.house, effect, outcome);
+      bytes.finishBytes(world.house, effect, outcome, 1);
       copyEnded(streams, effect);
     },
   };

@@ -283,7 +283,7 @@ export class World {
     const begun = await far.begin(this.desk, id);
     if (!begun.go || this.#dies(begun.work.kind, "before")) return;
     const client = clientOf(begun.work.site, this.egress, {
-      token: (renew) => this.desk.site.token(renew),
+      token: (renew) => this.desk.site.token(renew, begun.work.site.credential),
       now: this.house.now,
       sleep: this.house.sleep,
       log: () => {},
@@ -291,7 +291,7 @@ export class World {
     const outcome = await perform(begun.work, client, this.#objects);
     if (this.#dies(begun.work.kind, "after")) return;
     this.midway();
-    await far.finish(this.desk, id, outcome);
+    await far.finish(this.desk, id, outcome, begun.attempt);
   }
 
   async #bytes(message: TransferMessage): Promise<void> {
@@ -304,10 +304,10 @@ export class World {
       beginBytes: (id) => bytes.beginBytes(this.desk, id),
       copyStarted: async (id, upload) => bytes.copyStarted(this.house, id, upload),
       partsDone: async (id, parts) => bytes.partsDone(this.house, id, parts),
-      finishBytes: async (id, outcome) => {
+      finishBytes: async (id, outcome, attempt) => {
         if (this.#dies(kind, "after")) return;
         this.midway();
-        bytes.finishBytes(this.house, id, outcome);
+        bytes.finishBytes(this.house, id, outcome, attempt);
       },
     };
     // Bytes move in real time: R2 does not know the virtual clock, and a virtual stall would be none.

@@ -20,6 +20,7 @@ import { effectsOf, move, plan } from "./effects.ts";
 import { examineJob, transferProblems } from "./examine.ts";
 import type { House } from "./house.ts";
 import { beginJob, cancelInputs, inputConflicts, inputsOf, isStagingIn } from "./inputs.ts";
+import { sizeProblems } from "./job-size.ts";
 import { applyJob, insertJob, jobRecord, saveJob } from "./jobs.ts";
 import { quotaRefusal } from "./objects.ts";
 import { planOutputs } from "./outputs.ts";
@@ -136,6 +137,8 @@ export async function prepareJob(
     ...(composed.timeLimitSeconds === undefined ? {} : { timeLimitSeconds: composed.timeLimitSeconds }),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
   };
+  const tooLarge = sizeProblems(record, inputs);
+  if (tooLarge.length > 0) return invalid(tooLarge);
 
   const make = (): Answer<Job> => {
     const taken = outputs

@@ -180,14 +180,15 @@ function current(house: House, id: string): { record?: EffectRecord; transfer?: 
     : {};
 }
 
-export function finishBytes(house: House, id: string, outcome: ByteOutcome): void {
+/** Takes the outcome of the attempt that is under way; an earlier one that comes late says nothing about it. */
+export function finishBytes(house: House, id: string, outcome: ByteOutcome, attempt: number): void {
   if (isUp(house, id)) {
-    finishUp(house, id, outcome);
+    finishUp(house, id, outcome, attempt);
     return;
   }
   house.change(() => {
     const record = effect(house, id);
-    if (record === undefined || record.state !== "sent") return;
+    if (record?.state !== "sent" || record.attempt !== attempt) return;
     const transfer = transferRecord(house, record.subject);
     if (transfer === undefined) return;
     if (isUnwanted(transfer) && record.kind !== "abort") {

@@ -16,7 +16,7 @@ import { spanIn } from "../../shared/webhooks/trace.ts";
 import { attemptForPeople, type OutgoingDeps } from "./channels/outgoing.ts";
 import type { SharedResult } from "./chat-shares.ts";
 import type { Env } from "./env.ts";
-import type { AttemptReport, Lease } from "./lanes.ts";
+import type { AttemptReport, Lease, Unposted } from "./lanes.ts";
 import { logs } from "./reads.ts";
 
 const PARALLEL = 5;
@@ -104,7 +104,7 @@ const shareOf =
 
 export interface Posting {
   lease(): Promise<Lease[]>;
-  report(reports: AttemptReport[], unposted: string[]): Promise<void>;
+  report(reports: AttemptReport[], unposted: Unposted[]): Promise<void>;
   /** Never throws. */
   attempt(lease: Lease): Promise<AttemptReport>;
   now: Now;
@@ -112,6 +112,8 @@ export interface Posting {
   /** Has another invocation go on. */
   handOver(): Promise<unknown>;
 }
+
+const givenBack = ({ delivery, until }: Lease): Unposted => ({ delivery, until });
 
 /**
  * Posts what is due, at most five at once, reports as soon as nothing else waits to be posted, and asks for more until there
@@ -124,7 +126,7 @@ export async function postDue(posting: Posting): Promise<{ late: Promise<void> }
   const queue: Lease[] = [];
   const flying = new Set<Promise<void>>();
   let reports: AttemptReport[] = [];
-  let unposted: string[] = [];
+  let unposted: Unposted[] = [];
   let begun = 0;
   let isHeldUp = false;
   const heldUp = Promise.withResolvers<void>();
@@ -167,11 +169,11 @@ export async function postDue(posting: Posting): Promise<{ late: Promise<void> }
         const next = queue.shift() as Lease;
         // What could not end before its lease does would be posted twice: it is given back.
         if (mayBegin() && now() + DEADLINE_MS < next.until) begin(next);
-        else unposted.push(next.delivery);
+        else unposted.push(givenBack(next));
       }
       if (mayBegin() && flying.size > 0) await Promise.race([...flying, heldUp.promise]);
     } while (mayBegin() && flying.size + queue.length + reports.length + unposted.length > 0);
-    unposted.push(...queue.map(({ delivery }) => delivery));
+    unposted.push(...queue.map(givenBack));
     await tell();
     if (!mayBegin()) await handOver();
   } catch (error) {

@@ -12,7 +12,7 @@ import type { Env } from "./env.ts";
 import { type FarOutcome, type FarWork, failureOf } from "./far.ts";
 import { listMatches } from "./listing.ts";
 import { checksum, submitErrand, verify } from "./proof-work.ts";
-import { clientOf, tokenFrom } from "./site.ts";
+import { clientOf, type SiteConfig, tokenFrom } from "./site.ts";
 import { deliver, upload } from "./up-commands.ts";
 
 /**
@@ -32,7 +32,7 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
   /** The site's own ids of what was asked, for its operators. */
   const requestIds: string[] = [];
   const firecrest = clientOf(work.site, egressFrom(env, log), {
-    token: tokenFrom((renew) => tracker.token(renew)),
+    token: tokenFrom((renew) => tracker.token(renew, work.site.credential)),
     now: systemNow,
     log: (line) => {
       if (typeof line.requestId === "string") requestIds.push(line.requestId);
@@ -53,7 +53,7 @@ export async function command(body: unknown, env: Env, log: Log): Promise<void> 
     requestIds,
     durationMs: systemNow() - startedAt,
   });
-  await tracker.finish(effect, outcome);
+  await tracker.finish(effect, outcome, begun.attempt);
 }
 
 /** Never throws: an unknown error is as ambiguous as no answer. */
@@ -118,7 +118,7 @@ async function submit(work: Work<"submit">, firecrest: Firecrest): Promise<FarOu
 
 /** The submission of a job. Throws FirecrestError for a request that was not examined. */
 export function submissionOf(
-  work: Pick<Work<"submit">, "site" | "system" | "jobId" | "ping">,
+  work: Pick<Work<"submit">, "system" | "jobId" | "ping"> & { site: Pick<SiteConfig, "api" | "account"> },
   request: JobRequest,
   workingDirectory: string | undefined,
 ): Submission {

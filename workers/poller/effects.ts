@@ -158,6 +158,18 @@ export function move(
   return true;
 }
 
+/**
+ * What its sender tells at last, or a look has found: as if the answer had come in time. Nobody sends it again from here on.
+ * Call inside `house.change`.
+ */
+export function heardOf(house: House, record: EffectRecord): EffectRecord {
+  if (record.state === "sent") return record;
+  if (record.state === "planned") leave(house, record);
+  const { ambiguity: _, ...doc } = record.doc;
+  house.run("UPDATE effects SET state = 'sent', doc = ? WHERE id = ?", JSON.stringify(doc), record.id);
+  return { ...record, state: "sent", doc };
+}
+
 /** Notes something about an effect without moving it; renews its deadline where given. Call inside `house.change`. */
 export function note(house: House, record: EffectRecord, doc: Partial<EffectRecord["doc"]>, deadline?: number): void {
   house.run(

@@ -15,7 +15,7 @@ import type { SiteLimits } from "../../shared/domain/upload.ts";
 import { FirecrestError, type FirecrestErrorCode } from "../../shared/firecrest/errors.ts";
 import type { FileJob, FileStat, Handle, UploadForm } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, HINT_AGAIN_MS, move } from "./effects.ts";
+import { type EffectRecord, effect, HINT_AGAIN_MS, heardOf, move } from "./effects.ts";
 import type { Errand } from "./errands.ts";
 import { pingUrl } from "./examine.ts";
 import { sealForm } from "./forms.ts";
@@ -25,13 +25,13 @@ import { isBehind, join } from "./line.ts";
 import { beginOperation } from "./operations.ts";
 import { manifestsOf } from "./proof.ts";
 import { failedEffect, succeededEffect } from "./settle.ts";
-import type { SiteConfig } from "./site.ts";
+import type { BoundSite } from "./site.ts";
 import { beginSubmission } from "./submission.ts";
 import { debtRecord, transferRecord } from "./transfers.ts";
 import { upSource } from "./up-bytes.ts";
 
 /** What the consumer needs to carry out one effect. Holds a token source's address only: tokens come by RPC. */
-export type FarWork = { site: SiteConfig; system: string } & (
+export type FarWork = { site: BoundSite; system: string } & (
   | { kind: "submit"; jobId: string; request: JobRequest; ping?: string }
   | { kind: "cancel"; schedulerId: string }
   | { kind: "list"; pattern: string }
@@ -174,7 +174,7 @@ export const linkBinding = (house: House, debtId: string) => ({
 
 function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?: string; debt?: string } | undefined {
   const { house } = desk;
-  const site: SiteConfig = desk.site.config();
+  const site = desk.site.bound();
   switch (record.kind as FarEffect) {
     case "submit": {
       if (!beginSubmission(house, record)) return undefined;
@@ -284,8 +284,12 @@ function prepare(desk: Desk, record: EffectRecord): { work: FarWork; sealedLink?
   }
 }
 
-/** Records the outcome of one effect. A second report of the same effect finds it done and changes nothing. */
-export async function finish(desk: Desk, id: string, outcome: FarOutcome): Promise<void> {
+/**
+ * Records the outcome of an effect's latest attempt, also one that comes late: while it is looked for, or waits to be sent
+ * again. That of an earlier attempt says nothing about this one, and a second report finds the effect done: neither changes
+ * anything.
+ */
+export async function finish(desk: Desk, id: string, outcome: FarOutcome, attempt: number): Promise<void> {
   const { house, site } = desk;
   if (outcome.kind === "failed") {
     if (outcome.code === "rate_limited") site.pause(outcome.retryAfterSeconds);
@@ -307,8 +311,8 @@ export async function finish(desk: Desk, id: string, outcome: FarOutcome): Promi
       : await sealForm(house, desk.seal, transfer, outcome.form);
   house.change(() => {
     const record = effect(house, id);
-    if (record === undefined || record.state !== "sent") return;
-    if (outcome.kind === "failed") failedEffect(house, record, outcome);
-    else succeededEffect(house, record, outcome, { link, form });
+    if (record?.attempt !== attempt || record.state === "done" || record.state === "refused") return;
+    if (outcome.kind !== "failed") succeededEffect(house, heardOf(house, record), outcome, { link, form });
+    else if (record.state !== "planned") failedEffect(house, record, outcome);
   });
 }

@@ -123,7 +123,7 @@ async function ready(house: House, seal: Seal, chosen: Chosen): Promise<Lease | 
     return {
       delivery: row.id,
       attempt: row.attempt + 1,
-      until: house.now() + LEASE_MS,
+      until: row.lease_until,
       channel: record.channel,
       url,
       format: record.format,
@@ -163,7 +163,8 @@ function leaseLane(house: House, found: ReceiverRecord, space: number): Chosen[]
       return [];
     }
     const borrowed = door.probe && row.next_at < (record.circuit.probeAt ?? 0) ? 1 : 0;
-    house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", now + LEASE_MS, borrowed, row.id);
+    row.lease_until = now + LEASE_MS;
+    house.run("UPDATE deliveries SET lease_until = ?, borrowed = ? WHERE id = ?", row.lease_until, borrowed, row.id);
     const traceparent = traceOf(house, subject);
     return [
       record.channel === "webhook"
@@ -203,8 +204,11 @@ function lapse(house: House, record: ReceiverRecord, now: number): ReceiverRecor
   return posted(record, lapsed.length, now);
 }
 
+/** A lease that is given back: by its end it is told from one that somebody else was given since. */
+export type Unposted = Pick<Lease, "delivery" | "until">;
+
 /** Takes results of the consumer, and what it did not get round to posting. */
-export function report(house: House, reports: AttemptReport[], unposted: string[] = []): void {
+export function report(house: House, reports: AttemptReport[], unposted: readonly Unposted[] = []): void {
   house.change(() => {
     const lanes = new Set<string>();
     const rowOf = (id: string) => house.row<DeliveryRow>("SELECT * FROM deliveries WHERE id = ?", id);
@@ -216,11 +220,11 @@ export function report(house: House, reports: AttemptReport[], unposted: string[
       if (awaited) settleAttempt(house, row, result);
       else if (result.verdict.outcome === "delivered") arrivedLate(house, row, result);
     }
-    for (const id of unposted) {
-      const row = rowOf(id);
-      if (row === undefined) continue;
+    for (const { delivery, until } of unposted) {
+      const row = rowOf(delivery);
+      if (row?.lease_until !== until) continue;
       lanes.add(row.receiver);
-      house.run("UPDATE deliveries SET lease_until = 0 WHERE id = ?", id);
+      house.run("UPDATE deliveries SET lease_until = 0 WHERE id = ?", delivery);
     }
     for (const lane of lanes) {
       const record = receiver(house, lane);

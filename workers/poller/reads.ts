@@ -13,7 +13,7 @@ import type { Log } from "../../shared/log.ts";
 import { isOfRun, shownTail } from "../../shared/tail.ts";
 import type { Env } from "./env.ts";
 import type { OutputPlace } from "./rooms.ts";
-import { clientOf, diagnose, type SiteConfig, tokenFrom } from "./site.ts";
+import { type BoundSite, clientOf, diagnose, tokenFrom } from "./site.ts";
 
 type ProblemCode = Refusal["code"];
 
@@ -61,12 +61,12 @@ export async function reading<T>(
 ): Promise<Answer<T>> {
   const tracker = env.TRACKER.getByName(connection);
   const admitted = (await tracker.read(caller, scope, system, 1, doing)) as Answer<{
-    site: SiteConfig;
+    site: BoundSite;
     limits?: SiteParameters;
   }>;
   if (!admitted.ok) return admitted;
   const firecrest = clientOf(admitted.value.site, egressFrom(env, log), {
-    token: tokenFrom((renew) => tracker.token(renew)),
+    token: tokenFrom((renew) => tracker.token(renew, admitted.value.site.credential)),
     now: systemNow,
     log: (line) => log({ event: "firecrest", connection, ...line }),
   });

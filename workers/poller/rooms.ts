@@ -23,7 +23,7 @@ import { failureOf } from "./far.ts";
 import { House } from "./house.ts";
 import * as jobs from "./jobs.ts";
 import { exists, migrate } from "./migrations.ts";
-import { Site, type SiteConfig, type TokenAnswer } from "./site.ts";
+import { type BoundSite, Site, type TokenAnswer } from "./site.ts";
 import { closeStreams, openStream, pushEvents, type Streams } from "./streams.ts";
 import { attend } from "./tracking.ts";
 import { transferRecord } from "./transfers.ts";
@@ -144,7 +144,7 @@ export class Rooms {
     system: string | undefined,
     requests: number,
     doing?: Doing,
-  ): Promise<Answer<{ site: SiteConfig; limits: SiteParameters }>> {
+  ): Promise<Answer<{ site: BoundSite; limits: SiteParameters }>> {
     const admitted = this.admit(caller, scope, system);
     if (!admitted.ok) return admitted;
     const wait = this.site.take(requests, "user");
@@ -158,7 +158,7 @@ export class Rooms {
       };
     }
     this.recordDoing(admitted.value, doing);
-    return { ok: true, value: { site: this.site.config(), limits: this.site.facts()?.parameters ?? {} } };
+    return { ok: true, value: { site: this.site.bound(), limits: this.site.facts()?.parameters ?? {} } };
   }
 
   /** What somebody does elsewhere than in the Tracker: to a file of the site, or to an object. */
@@ -198,9 +198,9 @@ export class Rooms {
   }
 
   /** Errors of this class do not survive RPC, so what went wrong is a value here and thrown again by `tokenFrom`. */
-  async token(renew?: boolean): Promise<TokenAnswer> {
+  async token(renew: boolean | undefined, credential: string): Promise<TokenAnswer> {
     try {
-      return { ok: true, token: await this.site.token(renew) };
+      return { ok: true, token: await this.site.token(renew, credential) };
     } catch (error) {
       return { ok: false, ...failureOf(error) };
     }

@@ -6,7 +6,7 @@ import { afterFailure, isErrand, retryDelayMs } from "../../shared/domain/effect
 import { moved, RESTAGE_MAX, type TransferRecord } from "../../shared/domain/transfer.ts";
 import type { FileStat, Handle } from "../../shared/firecrest/port.ts";
 import { packing } from "./archives.ts";
-import { type EffectRecord, effect, move, note, plan } from "./effects.ts";
+import { type EffectRecord, effect, heardOf, move, note, plan } from "./effects.ts";
 import { errandOver, errandTaken } from "./errands.ts";
 import type { Failure, FarOutcome } from "./far.ts";
 import type { House } from "./house.ts";
@@ -16,7 +16,7 @@ import { operationRefused, operationStarted, operationUnknown } from "./operatio
 import { listed } from "./outputs.ts";
 import { fetchPieces, oversized } from "./pieces.ts";
 import { cannotProve, verified } from "./proof.ts";
-import { adopted, refused, submissionUnknown, submitLater } from "./submission.ts";
+import { adopted, awaitAnswer, refused, submissionUnknown, submitLater } from "./submission.ts";
 import {
   applyTransfer,
   type DebtRecord,
@@ -267,9 +267,7 @@ export function stagingLooked(house: House, id: string, found: { handle: Handle;
   // The staging that we already waited for in vain is no find.
   const stuck = found !== undefined && JSON.stringify(found.handle.ref) === JSON.stringify(record.doc.handle?.ref);
   if (found !== undefined && !stuck) {
-    // What was lost is known again: as if the answer had come.
-    house.run("UPDATE effects SET state = 'sent' WHERE id = ?", id);
-    staged(house, { ...record, state: "sent" }, { kind: "staging", ...found }, undefined);
+    staged(house, heardOf(house, record), { kind: "staging", ...found }, undefined);
     return;
   }
   move(house, record, "refused");
@@ -278,8 +276,9 @@ export function stagingLooked(house: House, id: string, found: { handle: Handle;
   if (transfer?.status === "staging") stageLater(house, transfer);
 }
 
-/** A sent effect whose outcome was never reported: it goes to its kind's reconcile step. */
+/** A sent effect whose outcome was not reported in time: it goes to its kind's reconcile step. */
 export function overdue(house: House, record: EffectRecord): void {
+  if (record.kind === "submit" && record.doc.handle === undefined && awaitAnswer(house, record)) return;
   const failure: Failure = {
     kind: "failed",
     code: "task_stuck",

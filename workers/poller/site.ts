@@ -31,6 +31,9 @@ export interface SiteConfig {
   createdAt: number;
 }
 
+/** As it is handed to whoever talks to the site elsewhere: `credential` is the tag of the one that belongs to this address. */
+export type BoundSite = SiteConfig & { credential: string };
+
 /** What the site told about itself, refreshed now and then. */
 export interface SiteFacts {
   systems: SystemStatus[];
@@ -60,6 +63,11 @@ export class Site {
     const config = this.#parsed<SiteConfig>("site");
     if (config === undefined) throw new Error("the connection has no site");
     return config;
+  }
+
+  /** For a consumer: it gets tokens of this credential only, so none of the next one goes to this address. */
+  bound(): BoundSite {
+    return { ...this.config(), credential: tagOfSealed(this.#house.meta("credential") ?? "") };
   }
 
   /** Read anew each time, since others write it, and parsed only when it has changed. */
@@ -139,16 +147,20 @@ export class Site {
 
   // ----------------------------------------------------------------------------------------------------------------- token
 
-  /** A bearer token with at least a minute left. One fetch serves all callers; it outlives the object sealed in KV. */
-  async token(renew = false): Promise<string> {
+  /**
+   * A bearer token with at least a minute left. One fetch serves all callers; it outlives the object sealed in KV. Who names a
+   * `credential` gets none of another: it asks for an address that the connection may have left.
+   */
+  async token(renew = false, credential?: string): Promise<string> {
     for (;;) {
       const sealed = this.#house.meta("credential");
       if (sealed === undefined) throw new Error("the connection has no credential");
+      if (credential !== undefined && credential !== tagOfSealed(sealed)) throw replaced();
       if (this.#token?.sealed === sealed) return this.#token.source(renew);
-      const credential = await this.#credential(sealed);
+      const opened = await this.#credential(sealed);
       // While it was opened another one may have been saved, or another caller may have been first.
       if (this.#house.meta("credential") === sealed && this.#token?.sealed !== sealed)
-        this.#token = { sealed, source: this.#source(credential, sealed) };
+        this.#token = { sealed, source: this.#source(opened, sealed) };
     }
   }
 
@@ -175,7 +187,7 @@ export class Site {
    */
   #source(credential: Credential, sealed: string): (renew?: boolean) => Promise<string> {
     const house = this.#house;
-    const binding = { purpose: "token", connection: house.name, id: sealed.slice(sealed.lastIndexOf(".") + 1) };
+    const binding = { purpose: "token", connection: house.name, id: tagOfSealed(sealed) };
     const key = `token/${house.name}`;
     return createTokenSource({
       credential,
@@ -204,8 +216,9 @@ export class Site {
   client(): { firecrest: Firecrest; requests: () => number; requestIds: () => string[] } {
     let requests = 0;
     const requestIds: string[] = [];
-    const firecrest = clientOf(this.config(), this.#egress, {
-      token: (renew) => this.token(renew),
+    const site = this.bound();
+    const firecrest = clientOf(site, this.#egress, {
+      token: (renew) => this.token(renew, site.credential),
       now: this.#house.now,
       sleep: this.#house.sleep,
       log: (line) => {
@@ -217,6 +230,16 @@ export class Site {
     return { firecrest, requests: () => requests, requestIds: () => requestIds };
   }
 }
+
+/** Each sealing has its own. */
+const tagOfSealed = (sealed: string): string => sealed.slice(sealed.lastIndexOf(".") + 1);
+
+/** Nothing has left with this request: whatever it belongs to begins anew, with the address that counts now. */
+const replaced = (): FirecrestError =>
+  new FirecrestError("the connection's credential was replaced meanwhile", {
+    code: "token_unavailable",
+    retry: "later",
+  });
 
 /** What the Tracker answers to a consumer that needs a token. */
 export type TokenAnswer =

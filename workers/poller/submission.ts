@@ -67,6 +67,18 @@ export function submitLater(
   });
 }
 
+/** However slow token and site are: no consumer of the queue lives longer than this, in ms after the attempt began. */
+const ANSWER_COMES_WITHIN_MS = 15 * 60_000;
+
+/**
+ * Nothing was heard of an untagged submission in time. No look can find such a job, but whoever sends it may still be at it
+ * and know its id: that is waited for. False for jobs that can be looked up. Call inside `house.change`.
+ */
+export function awaitAnswer(house: House, effect: EffectRecord): boolean {
+  if (jobRecord(house, effect.subject)?.tagged !== false) return false;
+  return move(house, effect, "unknown", { dueAt: (effect.sentAt ?? house.now()) + ANSWER_COMES_WITHIN_MS });
+}
+
 /** It may have been submitted: from here on only looking decides. Untagged jobs cannot be looked up: a person decides. */
 export function submissionUnknown(house: House, effect: EffectRecord, detail: string): void {
   const job = jobRecord(house, effect.subject);
@@ -94,6 +106,12 @@ function refusedUnknown(house: House, effect: EffectRecord, detail: string): voi
     "outcome_unknown",
     `${detail} Check the scheduler for the job's name before submitting it again.`,
   );
+}
+
+/** Nobody lives any more who could tell what became of an untagged submission. Call inside `house.change`. */
+export function answerNeverCame(house: House, effectId: string): void {
+  const effect = effectsByIdUnknown(house, effectId);
+  if (effect !== undefined) submissionUnknown(house, effect, "The outcome was never reported.");
 }
 
 /** One look for the job by its name. `look` is undefined when the site could not be read. */

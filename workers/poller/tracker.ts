@@ -267,8 +267,8 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return this.#rooms.exists() ? far.begin(this.#rooms.desk, effect) : OVER;
   }
 
-  async finish(effect: string, outcome: far.FarOutcome): Promise<void> {
-    if (this.#rooms.exists()) await far.finish(this.#rooms.desk, effect, outcome);
+  async finish(effect: string, outcome: far.FarOutcome, attempt: number): Promise<void> {
+    if (this.#rooms.exists()) await far.finish(this.#rooms.desk, effect, outcome, attempt);
   }
 
   async beginBytes(effect: string) {
@@ -292,9 +292,9 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return answer;
   }
 
-  async finishBytes(effect: string, outcome: ByteOutcome): Promise<void> {
+  async finishBytes(effect: string, outcome: ByteOutcome, attempt: number): Promise<void> {
     if (!this.#rooms.exists()) return;
-    bytes.finishBytes(this.#rooms.house, effect, outcome);
+    bytes.finishBytes(this.#rooms.house, effect, outcome, attempt);
     copyEnded(this.#rooms.streams, effect);
   }
 
@@ -305,12 +305,12 @@ export class Tracker extends HookEntrances implements TrackerApi, TrackerWork {
     return leases.length === 0 ? undefined : { leases, signingKeys: await signingKeys(this.#rooms.desk) };
   }
 
-  async report(reports: lanes.AttemptReport[], unposted: string[] = []): Promise<void> {
+  async report(reports: lanes.AttemptReport[], unposted: lanes.Unposted[] = []): Promise<void> {
     if (this.#rooms.exists()) lanes.report(this.#rooms.house, reports, unposted);
   }
 
-  async token(renew?: boolean): Promise<TokenAnswer> {
-    return this.#rooms.token(renew);
+  async token(renew: boolean | undefined, credential: string): Promise<TokenAnswer> {
+    return this.#rooms.token(renew, credential);
   }
 
   async read(caller: Caller, scope: Scope, system: string | undefined, requests: number, doing?: Doing) {

@@ -21,7 +21,7 @@ import { lookForOperation } from "./operations.ts";
 import { retire } from "./retention.ts";
 import { beginRound } from "./rounds.ts";
 import { overdue, stagingLooked } from "./settle.ts";
-import { looked } from "./submission.ts";
+import { answerNeverCame, looked } from "./submission.ts";
 import { debtRecord, moveDebt, transferRecord } from "./transfers.ts";
 import { lookForPlace } from "./up-place.ts";
 import { beginNameLook } from "./watching.ts";
@@ -165,7 +165,8 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
   try {
     if (record.kind === "submit") {
       const job = jobRecord(house, record.subject);
-      if (job?.schedulerName === undefined) return;
+      if (job?.tagged === false) house.change(() => answerNeverCame(house, id));
+      if (job?.tagged !== true || job.schedulerName === undefined) return;
       const look = await withPaths(
         firecrest,
         job.system,
@@ -210,7 +211,8 @@ async function lookUp(desk: Desk, id: string): Promise<void> {
     // Where the site will never say (v1's list of a busy day is too large to read), the lost one is left to expire.
     else if (record.kind === "stage" && error instanceof FirecrestError && error.retry === "never")
       house.change(() => stagingLooked(house, id, undefined));
-    else house.change(() => house.due("effect", id, house.now() + 15_000));
+    // Its sender may have been heard of meanwhile.
+    else if (effect(house, id)?.state === "unknown") house.change(() => house.due("effect", id, house.now() + 15_000));
     throw error;
   } finally {
     site.settle(2, requests());

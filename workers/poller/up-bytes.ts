@@ -187,11 +187,11 @@ export function partsSent(house: House, id: string, parts: PartDone[]): { go: bo
 
 // -------------------------------------------------------------------------------------------------------- its outcome
 
-export function finishUp(house: House, id: string, outcome: ByteOutcome): void {
+export function finishUp(house: House, id: string, outcome: ByteOutcome, attempt: number): void {
   house.change(() => {
     const record = effect(house, id);
     const transfer = record && transferRecord(house, record.subject);
-    if (record?.state !== "sent" || transfer === undefined) return;
+    if (record?.state !== "sent" || record.attempt !== attempt || transfer === undefined) return;
     if (record.kind !== "discard" && isEndedTransfer(transfer.status)) afterTheEnd(house, record, transfer);
     else apply(house, record, transfer, outcome);
   });

@@ -8,7 +8,7 @@ import { mayTryAgain, STUCK_AFTER_MS } from "../../shared/domain/upload.ts";
 import { FirecrestError } from "../../shared/firecrest/errors.ts";
 import type { Firecrest, Handle, HandleState } from "../../shared/firecrest/port.ts";
 import type { Desk } from "./accept.ts";
-import { type EffectRecord, effect, effectsOf, hintAt, move, note, plan } from "./effects.ts";
+import { type EffectRecord, effect, effectsOf, heardOf, hintAt, move, note, plan } from "./effects.ts";
 import { type FarOutcome, linkBinding } from "./far.ts";
 import { saveForm, sealedForm, sealForm } from "./forms.ts";
 import { siteAnswered } from "./health.ts";
@@ -230,8 +230,7 @@ function placeLooked(house: House, id: string, found: Handle | undefined): void 
   }
   const isOurs = found !== undefined && !isKnownHandle(house, found);
   if (isOurs) {
-    house.run("UPDATE effects SET state = 'sent' WHERE id = ?", id);
-    placed(house, { ...record, state: "sent" }, { kind: "placed", handle: found }, {});
+    placed(house, heardOf(house, record), { kind: "placed", handle: found }, {});
     return;
   }
   move(house, record, "planned", { dueAt: house.now() });

@@ -56,7 +56,7 @@ async function handle({ connection, effect }: TransferMessage, deps: ConsumerDep
     partsDone: (parts) => ask((tracker) => tracker.partsDone(effect, parts)),
   };
   const result = await perform(begun.work, report, deps);
-  await ask((tracker) => tracker.finishBytes(effect, result.outcome));
+  await ask((tracker) => tracker.finishBytes(effect, result.outcome, begun.attempt));
   return { kind: begun.work.kind, attempt: begun.attempt, ...result };
 }
 
