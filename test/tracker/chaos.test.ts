@@ -1,6 +1,6 @@
 /**
  * Everything goes wrong at once, by chance: answers of the site are lost, refused and late, queue messages come twice or
- * never, alarms die, receivers fail, hang, redirect and ask for patience. In the end every job is on the machine exactly once, every
+ * never, alarms die, receivers fail, hang, drip, redirect and ask for patience. In the end every job is on the machine exactly once, every
  * event reached every receiver that lives, and nothing is owed or lost.
  *
  * `CHAOS_SEED` repeats a run, `CHAOS_JOBS` sets how many jobs there are.
@@ -28,11 +28,22 @@ function receiversOf(chance: () => number): Record<string, () => Response> {
   const timesOut = (): never => {
     throw new EgressError({ code: "timeout", reason: "timeout" });
   };
+  // Its body drips on and on: read as far as we care to, then left. Or it breaks off.
+  const drip = (breaksOff: boolean) =>
+    new ReadableStream({
+      pull: (body) => (breaksOff ? body.error(new Error("reset")) : body.enqueue(new Uint8Array(4096).fill(46))),
+    });
   const elsewhere = () => new Response(null, { status: 302, headers: { location: "https://receiver.test/steady" } });
   return {
     steady: ok,
     failing: sometimes(0.1, () => new Response("oops", { status: 500 }), 0.1, elsewhere),
     slow: sometimes(0.1, timesOut, 0.1, () => new Response(null, { status: 429, headers: { "retry-after": "20" } })),
+    dripping: sometimes(
+      0.1,
+      () => new Response(drip(false)),
+      0.1,
+      () => new Response(drip(true), { status: 503 }),
+    ),
   };
 }
 
