@@ -37,6 +37,8 @@ export function run(
     });
     child.on("error", reject);
     child.on("close", (code) => resolve({ ...ran, code }));
+    // A program may end, or be ended, without having read what it was given.
+    child.stdin.on("error", () => {});
     child.stdin.end(options.input ?? "");
     started(child);
   });
