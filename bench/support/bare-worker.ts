@@ -1,7 +1,9 @@
 /**
  * What one would write without Firewatch: verify the signature, put the body on a queue, answer 202. Nothing is kept. Where it
- * has a rate limit, that is asked first, as our door does.
+ * has a rate limit, that is asked first, as our door does; where it has a Durable Object, that keeps each message once before the
+ * answer: the least that a door must do whose 202 is to be believed.
  */
+import { DurableObject } from "cloudflare:workers";
 import { Hono } from "hono";
 import { verify } from "../../shared/webhooks/standard.ts";
 
@@ -9,6 +11,22 @@ interface Bindings {
   SECRET: string;
   WORK: Queue;
   LIMIT?: RateLimit;
+  KEEPER?: DurableObjectNamespace<Keeper>;
+}
+
+export class Keeper extends DurableObject<Bindings> {
+  readonly #sql = this.ctx.storage.sql;
+
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID");
+  }
+
+  async keep(id: string, body: string): Promise<boolean> {
+    if (this.#sql.exec("SELECT 1 FROM messages WHERE id = ?", id).toArray().length > 0) return false;
+    this.#sql.exec("INSERT INTO messages (id, body) VALUES (?, ?)", id, body);
+    return true;
+  }
 }
 
 const app = new Hono<{ Bindings: Bindings }>();
@@ -24,7 +42,9 @@ app.post("/hooks", async (c) => {
     Math.floor(Date.now() / 1000),
   );
   if (!verdict.ok) return c.json({ error: verdict.reason }, 401);
-  await c.env.WORK.send(new TextDecoder().decode(body));
+  const text = new TextDecoder().decode(body);
+  const isNew = (await c.env.KEEPER?.getByName("all").keep(verdict.messageId ?? text, text)) ?? true;
+  if (isNew) await c.env.WORK.send(text);
   return c.json({ requestId: verdict.messageId }, 202);
 });
 
