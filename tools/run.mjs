@@ -14,7 +14,8 @@ const [command = "help", ...rest] = process.argv.slice(2);
  * What `check` leaves to `test` and CI: the Tracker under every fault in turn, under long outages and large loads, and the
  * ways of files in all their forms. Minutes, where all other rooms together take one.
  */
-const LONG = "test/tracker/{chaos,soak,faults,inputs,perseverance,pieces,*outage,upload-*,site-trouble}.test.ts";
+const LONG =
+  "test/tracker/{chaos,soak,faults,inputs,outputs,perseverance,pieces,submission-cuts,systems,*outage,upload-*,site-trouble}.test.ts";
 
 /**
  * Each command is a list of steps that follow each other. A step is a program with arguments, or several that run beside each
