@@ -98,19 +98,23 @@ interface Words {
 type Options = Readonly<Record<string, "value" | "flag">>;
 
 const ON = { on: "value" } as const satisfies Options;
+/** What a job may ask for. */
+const RESOURCES = {
+  partition: "value",
+  qos: "value",
+  nodes: "value",
+  tasks: "value",
+  gpus: "value",
+  mem: "value",
+  time: "value",
+} as const satisfies Options;
 const OPTIONS: Record<Verb, Options> = {
   submit: {
     ...ON,
     here: "flag",
     name: "value",
     account: "value",
-    partition: "value",
-    qos: "value",
-    nodes: "value",
-    tasks: "value",
-    gpus: "value",
-    mem: "value",
-    time: "value",
+    ...RESOURCES,
     dir: "value",
     output: "value",
   },
@@ -119,17 +123,7 @@ const OPTIONS: Record<Verb, Options> = {
   queue: ON,
   logs: { ...ON, stderr: "flag" },
   cancel: ON,
-  resubmit: {
-    ...ON,
-    here: "flag",
-    partition: "value",
-    qos: "value",
-    nodes: "value",
-    tasks: "value",
-    gpus: "value",
-    mem: "value",
-    time: "value",
-  },
+  resubmit: { ...ON, here: "flag", ...RESOURCES },
   get: ON,
   connect: {},
   use: {},

@@ -55,6 +55,10 @@ export type Refusal = {
   retryAfterSeconds?: number;
   [extra: string]: unknown;
 };
+
+/** Nothing of this name, or nothing that this caller may know of. */
+export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
+
 export type Answer<T> = { ok: true; value: T } | Refusal;
 export type Page<T> = { items: T[]; cursor?: string };
 

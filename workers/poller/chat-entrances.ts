@@ -1,13 +1,12 @@
 /** The Tracker's entrances for people in chat: who of them may use its connection. */
 import type { Caller } from "../../shared/contract/access.ts";
 import type { ChatCodeRequest } from "../../shared/contract/chat.ts";
-import type { Origin } from "../../shared/contract/rpc.ts";
+import { NOT_FOUND, type Origin } from "../../shared/contract/rpc.ts";
 import { Administration } from "./administration.ts";
 import * as chatLinks from "./chat-links.ts";
 import { shareStored } from "./chat-shares.ts";
 import { jobRecord } from "./jobs.ts";
 import { providedFor } from "./limits.ts";
-import { NOT_FOUND } from "./rooms.ts";
 
 export abstract class ChatEntrances extends Administration {
   async addChatCode(caller: Caller, request: ChatCodeRequest, origin: Origin) {

@@ -1,6 +1,6 @@
 /** Deliveries as people see them: listed with their attempts, sent again by hand, or made for a test. */
 import { rfc3339 } from "../../shared/clock.ts";
-import type { Answer, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { type Answer, NOT_FOUND, type Origin, type Page } from "../../shared/contract/rpc.ts";
 import type { Attempt, DeliveriesQuery, Delivery } from "../../shared/contract/subscription.ts";
 import { CLOSED } from "../../shared/webhooks/breaker.ts";
 import { type Actor, audit, reaches } from "./access.ts";
@@ -11,8 +11,6 @@ import { pageOf } from "./page.ts";
 import { type ReceiverRecord, receiver, saveReceiver } from "./receivers.ts";
 import { subscriptionOf } from "./subscriptions.ts";
 import { wakeLane } from "./waking.ts";
-
-const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 /** One delivery again, now. A pending schedule goes on afterwards as if nothing had happened. */
 export function resend(house: House, actor: Actor, id: string, origin: Origin): Answer<Delivery> {

@@ -26,7 +26,8 @@ export function examineJob(
   id: string,
   pingToken: string | undefined,
 ): { composed: Composed; problems: FieldProblem[] } {
-  const { api } = desk.site.config();
+  const site = desk.site.config();
+  const { api } = site;
   const ping = pingToken === undefined ? undefined : pingUrl(desk.house, id, pingToken);
   const composed = composeJob(api, id, request, { workingDirectory: request.workingDirectory, ping });
   const problems: FieldProblem[] = [
@@ -37,7 +38,7 @@ export function examineJob(
   problems.push(...urlProblems(desk, request));
   problems.push(...scriptProblems(desk, composed.ok ? composed.script : undefined));
   problems.push(...inputProblems(request, api));
-  problems.push(...limitProblems(desk.house, request));
+  problems.push(...limitProblems(site, request));
   return { composed, problems };
 }
 

@@ -3,7 +3,15 @@
 import { rfc3339 } from "../../shared/clock.ts";
 import type { Hook, HookMapping, HookOutcome, HookRequestBody, InboundRequest } from "../../shared/contract/hook.ts";
 import type { OpenedHook } from "../../shared/contract/poller-api.ts";
-import type { Answer, FieldProblem, Origin, Page, Refusal, VerifiedInbound } from "../../shared/contract/rpc.ts";
+import {
+  type Answer,
+  type FieldProblem,
+  NOT_FOUND,
+  type Origin,
+  type Page,
+  type Refusal,
+  type VerifiedInbound,
+} from "../../shared/contract/rpc.ts";
 import type { Seal } from "../../shared/seal.ts";
 import { type Desk, prepareJob, prepareTransfer } from "./accept.ts";
 import { type Actor, admit, audit, reaches } from "./access.ts";
@@ -18,8 +26,6 @@ interface StoredHook extends Omit<HookRequestBody, "secrets"> {
   /** What it starts runs on these systems only, where its maker may use no others. */
   systems?: string[];
 }
-
-const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 const bindingOf = (house: House, name: string) => ({ purpose: "hook_secrets", connection: house.name, id: name });
 

@@ -10,15 +10,13 @@ import type { SiteConfig } from "./site.ts";
 type Limits = JobLimits[string];
 
 /** Of a partition where it is known; what is not said of it holds for its whole system. */
-export function limitsOf(house: House, system: string, partition: string | undefined): Limits {
-  const text = house.meta("site");
-  const { limits = {} } = text === undefined ? {} : (JSON.parse(text) as SiteConfig);
+function limitsOf(limits: JobLimits = {}, system: string, partition: string | undefined): Limits {
   return { ...limits[system], ...(partition === undefined ? {} : limits[`${system}/${partition}`]) };
 }
 
-export function limitProblems(house: House, request: JobRequest): FieldProblem[] {
+export function limitProblems({ limits: declared }: SiteConfig, request: JobRequest): FieldProblem[] {
   const asked = askedOf(request);
-  const limits = limitsOf(house, request.system, asked.partition);
+  const limits = limitsOf(declared, request.system, asked.partition);
   return (["timeLimitSeconds", "memoryMiB"] as const).flatMap((field) => {
     const [wanted, most] = [asked[field], limits[field]];
     if (wanted === undefined || most === undefined || wanted <= most) return [];
@@ -36,8 +34,9 @@ export interface Provided extends Pick<Asked, "memoryMiB"> {
 
 export function providedFor(house: House, { system, request }: Pick<JobRecord, "system" | "request">): Provided {
   const { partition, memoryMiB } = askedOf(request ?? {});
+  const site = JSON.parse(house.meta("site") ?? "{}") as Partial<SiteConfig>;
   return {
-    limits: limitsOf(house, system, partition),
+    limits: limitsOf(site.limits, system, partition),
     ...(memoryMiB === undefined ? {} : { memoryMiB }),
     ...(request?.scriptPath === undefined ? {} : { scriptPath: request.scriptPath }),
   };

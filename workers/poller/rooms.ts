@@ -6,7 +6,7 @@ import { systemNow } from "../../shared/clock.ts";
 import type { Caller, Scope } from "../../shared/contract/access.ts";
 import type { Event } from "../../shared/contract/event.ts";
 import type { Job } from "../../shared/contract/job.ts";
-import type { Answer, Doing, Refusal } from "../../shared/contract/rpc.ts";
+import { type Answer, type Doing, NOT_FOUND, type Refusal } from "../../shared/contract/rpc.ts";
 import { isEndedJob } from "../../shared/contract/states.ts";
 import { viewJob } from "../../shared/domain/job-view.ts";
 import type { Egress } from "../../shared/egress/egress.ts";
@@ -41,7 +41,6 @@ type Waiter = { subject: string; wake: () => void };
 
 /** An answer that holds what was asked for. */
 export const ok = <T>(value: T) => ({ ok: true as const, value });
-export const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 
 export class Rooms {
   readonly house: House;

@@ -2,7 +2,14 @@
 
 import { rfc3339, systemRandom } from "../../shared/clock.ts";
 import type { ChatTarget } from "../../shared/contract/chat.ts";
-import type { Answer, Idempotency, Origin, Page, Refusal } from "../../shared/contract/rpc.ts";
+import {
+  type Answer,
+  type Idempotency,
+  NOT_FOUND,
+  type Origin,
+  type Page,
+  type Refusal,
+} from "../../shared/contract/rpc.ts";
 import type {
   NewSubscription,
   RotateRequest,
@@ -23,7 +30,6 @@ import { armLanes, wakeLane } from "./waking.ts";
 
 const DEFAULT_OVERLAP_SECONDS = 24 * 3600;
 const MAX_LIVE_SECRETS = 3;
-const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 const NOT_LINKED: Refusal = {
   ok: false,
   code: "invalid",

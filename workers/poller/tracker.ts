@@ -9,14 +9,15 @@ import type { ChatTarget } from "../../shared/contract/chat.ts";
 import type { EventsQuery } from "../../shared/contract/event.ts";
 import type { JobRequest, JobsQuery, ResubmitRequest, WatchRequest } from "../../shared/contract/job.ts";
 import type { LinkRequest } from "../../shared/contract/link.ts";
-import type {
-  Answer,
-  Doing,
-  Idempotency,
-  ObjectChange,
-  ObjectWrite,
-  Origin,
-  TrackerApi,
+import {
+  type Answer,
+  type Doing,
+  type Idempotency,
+  NOT_FOUND,
+  type ObjectChange,
+  type ObjectWrite,
+  type Origin,
+  type TrackerApi,
 } from "../../shared/contract/rpc.ts";
 import type {
   DeliveriesQuery,
@@ -45,7 +46,7 @@ import * as operations from "./operations.ts";
 import { copyEnded, copyMoved, withPace } from "./progress.ts";
 import { receipt } from "./receipts.ts";
 import { settleKey, takeKey } from "./repeats.ts";
-import { NOT_FOUND, ok } from "./rooms.ts";
+import { ok } from "./rooms.ts";
 import { signingKeys } from "./signing.ts";
 import type { TokenAnswer } from "./site.ts";
 import * as subscriptions from "./subscriptions.ts";

@@ -14,7 +14,7 @@ import type {
   WorkspaceLink,
   WorkspaceRequest,
 } from "../../shared/contract/chat.ts";
-import type { Answer, Page, Refusal } from "../../shared/contract/rpc.ts";
+import { type Answer, NOT_FOUND, type Page } from "../../shared/contract/rpc.ts";
 import { egressFrom } from "../../shared/egress/settings.ts";
 import { consoleSink, createLog } from "../../shared/log.ts";
 import { answerLate } from "./chat/desk.ts";
@@ -24,7 +24,6 @@ import { type Env, sealOf } from "./env.ts";
 import { ADDRESS_REFUSED } from "./examine.ts";
 import { type Place, type ResealedRows, renewAll } from "./reseal.ts";
 
-const NOT_FOUND: Refusal = { ok: false, code: "not_found" };
 const SLACK_API = "https://slack.com/api";
 
 /** Where sealed values stand. */
